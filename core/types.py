@@ -1,0 +1,174 @@
+"""The few types that everything passes through. They stand on the ground floor and know no method, no file and no page.
+
+Images are float32 tensors `(B, 3, H, W)` in [-1, 1] everywhere below `core/data`, which is where bytes become such tensors.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+
+class ShiftlabError(Exception):
+    """A sentence for the person at the page or the command line: what is wrong, and what to do. Never shown as a traceback."""
+
+
+class Settings(BaseModel):
+    """Base of every method's settings: frozen, strict about names, each field with bounds, unit and a help line.
+
+    A field is declared as `Field(default, ge=, le=, title="Return step", description="one help line",
+    json_schema_extra={"unit": "t", "step": 20, "more": True})`; `more` puts it under the page's closed heading.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    method: ClassVar[str] = ""
+
+
+class EditCard(BaseModel):
+    """What stands in an edit's safetensors header: where it comes from, and what it was measured to do."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    method: str
+    base_fingerprint: str
+    reference_prompt: str = ""
+    target_prompt: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+    metrics: dict[str, float] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    weights: str = Field("full", description="full: a whole state dict; half: float16; low_rank: factors of the difference to the base")
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Weights that a fine-tuning produced, with their card. `weights` is a full state dict of the base's network."""
+
+    card: EditCard
+    weights: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The inverted latents of images on one base and one timestep grid.
+
+    latents: `(S, B, 3, H, W)`, latents[k] stands at timesteps[k]; timesteps ascend and begin at 0, where the latent is the image.
+    """
+
+    timesteps: tuple[int, ...]
+    latents: Tensor
+
+    def at(self, t: int) -> Tensor:
+        """The stored latent `(B, 3, H, W)` at timestep t, which must be on the grid."""
+        return self.latents[self.timesteps.index(t)]
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """What goes into `method.edit`. `edits` holds none, one, or several edits for a hybrid; `seed` is the first item's, item i has seed + i."""
+
+    images: Tensor  # (B, 3, H, W) in [-1, 1]
+    settings: Settings
+    edits: tuple[Edit, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What goes into `method.train`: the images to learn from, the name of the edit to be, and target images where a direction needs them."""
+
+    images: Tensor  # (N, 3, H, W) in [-1, 1]
+    settings: Settings
+    name: str
+    seed: int = 0
+    target_images: Tensor | None = None  # (M, 3, H, W) in [-1, 1]
+    samples: Tensor | None = None  # (K, 3, H, W): the same few images, edited anew as the training goes on
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """One step of anything long: inversion, generation, training. `images` only where there is something to look at."""
+
+    phase: str  # "invert", "generate", "encode", "train", "sample"
+    step: int  # 1 … total
+    total: int
+    numbers: dict[str, float] = field(default_factory=dict)
+    images: Tensor | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """The last thing that `method.edit` yields. scores: one dict an image, by metric name."""
+
+    images: Tensor  # (B, 3, H, W) in [-1, 1]
+    scores: list[dict[str, float]]
+    timing: dict[str, float]  # seconds by phase, and "cached": 1.0 where no inversion was needed
+    note: str = ""
+
+
+class EpsModel(Protocol):
+    """A noise predictor: `eps(x, t)` with x `(B, 3, H, W)` and t a long tensor `(B,)` returns ε `(B, 3, H, W)`."""
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor: ...
+
+
+class Checkpointer(Protocol):
+    """Keeps and gives back the state of a training; the job that runs it says where."""
+
+    def load(self) -> dict[str, Any] | None: ...
+
+    def save(self, step: int, state: dict[str, Any]) -> None: ...
+
+
+class NoCheckpoints:
+    """The Checkpointer of a training that is not a job: keeps nothing."""
+
+    def load(self) -> dict[str, Any] | None:
+        return None
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        return None
+
+
+class Stopped(Exception):
+    """Raised by a method when `should_stop()` said so; its state is saved by then."""
+
+
+@dataclass
+class Context:
+    """What a method may use. It never sees the page or a thread.
+
+    base, clip, identity, perceptual, store: see core/models, core/metrics and core/data; typed as Any here because this file stands below them.
+    lock: held for one step at a time (`with context.lock:`), so that a preview waits at most one training step.
+    """
+
+    base: Any
+    clip: Any = None
+    identity: Any = None
+    perceptual: Any = None  # images, images -> (B,) distances: LPIPS, with the extractor's name in `.name`
+    store: Any = None  # TrajectoryStore
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    dtype: torch.dtype = torch.float32  # of autocast; float32 means none
+    should_stop: Callable[[], bool] = lambda: False
+    save_now: Callable[[], bool] = lambda: False  # True once after "Save now" was pressed
+    checkpoints: Checkpointer = field(default_factory=NoCheckpoints)
+    lock: AbstractContextManager[Any] = field(default_factory=threading.RLock)
+
+
+class Method(Protocol):
+    """One file a paper in core/methods."""
+
+    settings_class: type[Settings]
+
+    def edit(self, request: EditRequest, context: Context) -> Iterator[StepEvent | EditResult]: ...
+
+    def train(self, request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]: ...
