@@ -1,0 +1,67 @@
+"""The few things that tabs share: the images of the Data tab, and what one tab hands to another.
+
+Everything here is per browser session (`gr.State`). A tab listens with `shared.source.change(...)`, and hands over by returning a new
+value for one of the states together with `gr.Tabs(selected="tune")` for `shared.tabs`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+SESSION_SECONDS = 4 * 3600  # a closed tab's images are dropped after this long
+
+
+@dataclass(frozen=True)
+class LabImage:
+    """One picture as the lab keeps it: RGB, upright, decoded by `core.data.images`, with the name it came under."""
+
+    name: str
+    image: Image.Image
+
+
+@dataclass(frozen=True)
+class ToTune:
+    """What the Edit tab hands to Tune: which method, the settings that were chosen (by field name), and the picture it was tried on."""
+
+    method: str
+    settings: dict[str, Any]
+    images: tuple[LabImage, ...] = ()
+
+
+@dataclass(frozen=True)
+class ToEdit:
+    """What another tab hands to Edit: an edit's key to choose, or a picture to edit, or the whole request of an earlier result."""
+
+    edit_key: str = ""
+    image: LabImage | None = None
+    request: dict[str, Any] | None = None
+
+
+@dataclass
+class Shared:
+    """The states that cross tabs, the tabs themselves (to select one), and the page (for its load event)."""
+
+    page: gr.Blocks
+    source: gr.State  # list[LabImage]
+    target: gr.State  # list[LabImage]
+    one_shot: gr.State  # list[LabImage] with at most one entry
+    to_tune: gr.State  # ToTune | None
+    to_edit: gr.State  # ToEdit | None
+    tabs: gr.Tabs | None = None
+    tab: dict[str, gr.Tab] = field(default_factory=dict)  # "data", "edit", "tune", "runs": for `.select`
+
+
+def create_shared(page: gr.Blocks) -> Shared:
+    """The shared states, made inside the page's context."""
+
+    def images() -> gr.State:
+        return gr.State([], time_to_live=SESSION_SECONDS)
+
+    def hand_over() -> gr.State:
+        return gr.State(None, time_to_live=SESSION_SECONDS)
+
+    return Shared(page, images(), images(), images(), hand_over(), hand_over())
