@@ -1,0 +1,54 @@
+# Two commands set up a fresh machine by themselves: `make run` opens the lab, `make test` proves it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FLAGS ?=
+VECTORS ?= tests/parity
+
+.PHONY: run test lint bench pretrain parity help
+
+help:
+	@echo "make run                       open the lab on http://127.0.0.1:7860   (FLAGS=\"--port 7870\" for other arguments of app.py)"
+	@echo "make test                      every test but the slow and the GPU ones, in a real browser too"
+	@echo "make lint                      ruff, with the rules of pyproject.toml"
+	@echo "make bench                     seconds an edited image, the published way and ours; rewrites benchmarks/edit_speed.md"
+	@echo "make pretrain                  train everything in checkpoints/ again; goes on where it was stopped"
+	@echo "make parity VECTORS=<folder>   compare the diffusion process with recorded vectors"
+
+run: $(VENV)/.run-ready
+	$(BIN)/python app.py $(FLAGS)
+
+test: $(VENV)/.test-ready
+	$(BIN)/python tests/browser/get_browser.py
+	$(BIN)/python -m pytest -q $(FLAGS)
+
+lint: $(VENV)/.test-ready
+	$(BIN)/ruff check .
+
+bench: $(VENV)/.run-ready
+	$(BIN)/python -m benchmarks.edit_speed $(FLAGS)
+
+parity: $(VENV)/.run-ready
+	$(BIN)/python -m core.parity $(VECTORS)
+
+# In this order: the base learns photos, the judge and the encoders learn the whole world.
+pretrain: $(VENV)/.run-ready
+	$(BIN)/python -m core.pretrain.judge --out checkpoints/judge
+	$(BIN)/python -m core.pretrain.identity --out checkpoints/identity
+	$(BIN)/python -m core.pretrain.clip --out checkpoints/clip
+	$(BIN)/python -m core.pretrain.base --out checkpoints/base
+
+# An environment that is there is used as it is; the stamps only remember which requirements went into it.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Shiftlab needs Python 3.10 or newer. Name one: make PYTHON=python3.12 run"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.run-ready: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.test-ready: requirements-dev.txt requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.run-ready
