@@ -1,0 +1,58 @@
+"""Portraits rendered once and kept as bytes, so that a training waits for no drawing.
+
+A rendered set is one `.npy` of uint8 `(n, 3, size, size)`. Its name holds a hash of the world's source, of the portraits' parameters,
+of the domain and of the size: a changed world or another seed makes another file, and an unchanged one is reused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.worlds import portraits as world
+
+
+def render_key(people: world.Portraits, domain: str, size: int) -> str:
+    """16 hex digits that change with the world's source, the parameters, the domain and the size."""
+    digest = hashlib.sha256(inspect.getsource(world).encode())
+    for field in dataclasses.fields(people):
+        value = getattr(people, field.name)
+        digest.update(value.cpu().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode())
+    digest.update(f"{domain} {size}".encode())
+    return digest.hexdigest()[:16]
+
+
+def rendered(people: world.Portraits, domain: str, cache: Path, size: int = 64, chunk: int = 128) -> np.ndarray:
+    """The portraits drawn in a domain, uint8 `(n, 3, size, size)`, read-only and mapped from the cache folder.
+
+    Drawn in chunks straight into the file, which gets its name only when it is complete.
+    """
+    path = Path(cache) / "portraits" / f"{domain}-{len(people)}-{size}-{render_key(people, domain, size)}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(people), 3, size, size))
+        for start in range(0, len(people), chunk):
+            part = torch.arange(start, min(start + chunk, len(people)))
+            images[start : start + chunk] = to_bytes(world.render(people[part], domain, size)).numpy()
+        images.flush()
+        os.replace(temporary, path)
+    return np.load(path, mmap_mode="r")
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """float in [-1, 1] → uint8."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def batch_of(images: np.ndarray, index: Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """The chosen images as float32 `(len(index), 3, size, size)` in [-1, 1], channels last, on the device."""
+    chosen = torch.from_numpy(images[index.numpy()])
+    return (chosen.to(device, torch.float32) / 127.5 - 1).contiguous(memory_format=torch.channels_last)
