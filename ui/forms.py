@@ -40,8 +40,9 @@ class Form:
         return list(self.components.values())
 
     def read(self, values: Mapping[Component, Any], **rest: Any) -> Settings:
-        """Settings from what stands in the form; `rest` gives or overrides fields by name. Raises ShiftlabError with one sentence a field."""
-        given = {name: _from_page(values[part], self.settings_class.model_fields[name]) for name, part in self.components.items()}
+        """Settings from what stands in the form; `rest` gives or overrides fields by name. Raises ShiftlabError, a sentence a field."""
+        fields = self.settings_class.model_fields
+        given = {name: _from_page(values[part], fields[name]) for name, part in self.components.items() if name not in rest}
         return settings_from(self.settings_class, {**given, **rest})
 
     def show(self, settings: Settings | Mapping[str, Any]) -> list[Any]:
@@ -89,7 +90,7 @@ def component_for(name: str, field: FieldInfo, value: Any, elem_id: str) -> Comp
         return gr.Checkbox(shown, **common)
     choices = _choices(kind)
     if choices:
-        return gr.Dropdown([(choice.replace("_", " "), choice) if isinstance(choice, str) else choice for choice in choices], value=shown, **common)
+        return gr.Dropdown([(str(choice).replace("_", " "), choice) for choice in choices], value=shown, **common)
     if kind in (int, float):
         return _number(kind, field, shown, optional, common)
     return gr.Textbox(shown, lines=1, max_lines=extra(field).get("lines", 1), **common)
@@ -139,9 +140,11 @@ def extra(field: FieldInfo) -> dict[str, Any]:
 
 def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
     """Lowest and highest value a field takes, None where it is open."""
-    low = [m.ge for m in field.metadata if isinstance(m, annotated_types.Ge)] + [m.gt for m in field.metadata if isinstance(m, annotated_types.Gt)]
-    high = [m.le for m in field.metadata if isinstance(m, annotated_types.Le)] + [m.lt for m in field.metadata if isinstance(m, annotated_types.Lt)]
-    return (low[0] if low else None), (high[0] if high else None)
+    low = high = None
+    for limit in field.metadata:
+        low = limit.ge if isinstance(limit, annotated_types.Ge) else limit.gt if isinstance(limit, annotated_types.Gt) else low
+        high = limit.le if isinstance(limit, annotated_types.Le) else limit.lt if isinstance(limit, annotated_types.Lt) else high
+    return low, high
 
 
 def _number(kind: type, field: FieldInfo, value: Any, optional: bool, common: dict[str, Any]) -> Component:
@@ -211,4 +214,5 @@ def _parse(text: str, field: FieldInfo) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        raise ShiftlabError(f"{field.title or 'This field'} is not readable: write it like {_to_page(field.get_default(call_default_factory=True), field) or '[1, 0.5]'}.") from None
+        like = _to_page(field.get_default(call_default_factory=True), field) or "[1, 0.5]"
+        raise ShiftlabError(f"{field.title or 'This field'} cannot be read. Write it like {like}.") from None

@@ -1,0 +1,58 @@
+"""Prompt presets, and which edit belongs to a pair of prompts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.types import ShiftlabError
+
+PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets" / "prompts.json"
+
+
+@dataclass(frozen=True)
+class PromptPreset:
+    """A pair of prompts with the return step that its provenance names."""
+
+    name: str
+    reference: str
+    target: str
+    return_step: int
+    provenance: str
+
+
+def load_presets(path: Path = PRESETS) -> list[PromptPreset]:
+    """The presets of the data file, in its order."""
+    return [PromptPreset(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def find_preset(presets: Iterable[PromptPreset], reference: str, target: str) -> PromptPreset | None:
+    """The preset with these prompts, if there is one."""
+    return next((preset for preset in presets if _same(preset.reference, reference) and _same(preset.target, target)), None)
+
+
+def edit_for(edits: Iterable[Any], method: str, reference: str, target: str) -> Any | None:
+    """The first usable edit of a method whose card names these prompts; None where nothing was trained for them."""
+    for entry in edits:
+        card = entry.card
+        if entry.usable and card.method == method and _same(card.reference_prompt, reference) and _same(card.target_prompt, target):
+            return entry
+    return None
+
+
+def check_prompts(reference: str, target: str) -> None:
+    """Raises ShiftlabError where a fine-tuning could not know what to aim for."""
+    if not target.strip():
+        raise ShiftlabError("The target prompt is empty. Describe what the picture should become, for example “a pencil sketch of a person”.")
+    if not reference.strip():
+        raise ShiftlabError("The reference prompt is empty. Describe what the picture is now, for example “a photo of a person”.")
+    if _same(reference, target):
+        raise ShiftlabError("Both prompts say the same, so there is no direction between them. Change the target prompt.")
+
+
+def _same(one: str, other: str) -> bool:
+    """Equal but for case, spaces and a full stop at the end."""
+    return " ".join(one.casefold().split()).rstrip(".") == " ".join(other.casefold().split()).rstrip(".")
