@@ -183,13 +183,14 @@ def face(h: Head) -> list[Layer]:
     ears = f.ellipse(h.x.abs() - h.rx * 0.985, h.y - 0.0, size * 0.62, size)
     ears = torch.where(col(p.long_hair), torch.full_like(ears, 9.0), ears)
     cheeks = f.ellipse(h.fx.abs() - 0.20, h.y - 0.15, 0.10, 0.075)
-    dots = f.noise(p.seeds * 0 + (p.freckles * 9999).long(), h.size, (26, 26), 7)
-    spots = torch.maximum(f.ellipse(h.fx.abs() - 0.15, h.y - 0.10, 0.15, 0.08), 0.62 - dots)
+    dots = f.noise(p.seeds * 0 + (p.freckles * 9999).long(), h.size, (56, 56), 7)
+    spots = torch.maximum(f.ellipse(h.fx.abs() - 0.15, h.y - 0.10, 0.15, 0.08), 0.5 - dots)
+    spots = torch.maximum(spots, 12 * face_distance(h) + 0.2)  # on the skin only
     return [
         Layer("ears", ears, h.tinted(0.95, 0.88, 0.86), h.form),
         Layer("face", face_distance(h), h.skin, h.form),
         Layer("cheeks", cheeks, h.tinted(1.02, 0.74, 0.70), h.form, 0.16, 0.5, 0.0),
-        Layer("freckles", only(spots, p.freckles > 0.72), h.tinted(0.72, 0.55, 0.45), h.form, 0.05, 0.8, 0.0),
+        Layer("freckles", only(spots, p.freckles > 0.72), h.tinted(0.74, 0.57, 0.47), h.form, 0.35, 0.7, 0.0),
         *age(h),
     ]
 
