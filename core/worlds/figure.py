@@ -84,7 +84,8 @@ class Head:
         self.rx, self.ry = between(p.face_width, 0.345, 0.445), between(p.face_height, 0.45, 0.55)
         self.light = self._light()
         self.hair = self._hair_colour()
-        self.skin = f.palette(SKIN, p.skin) * torch.stack([1 + 0.04 * (p.undertone - 0.5), torch.ones(len(p)), 1 - 0.10 * (p.undertone - 0.5)], 1)
+        pink = p.undertone - 0.5
+        self.skin = f.palette(SKIN, p.skin) * torch.stack([1 + 0.04 * pink, torch.ones(len(p)), 1 - 0.10 * pink], 1)
         self.form = self._form()
         self.flat = torch.ones_like(self.form)
         self.eye_y = -0.06
@@ -333,12 +334,13 @@ def hat(h: Head) -> list[Layer]:
     band = f.box(h.x, h.y + 0.27, wide + 0.01, 0.062, 0.04)
     brim = f.ellipse(h.x, h.y + 0.27 - 0.05 * (h.x / wide) ** 2, wide * 1.48, 0.065 + 0 * wide)
     brimmed = p.hat_shape > 0.5
+    shadow = only(f.box(h.x, h.y + 0.185, h.rx * 0.9, 0.035, 0.03), p.hat)
     knit = torch.where(col(brimmed), h.flat, 0.94 + 0.08 * torch.sin(58 * h.x))
     return [
         Layer("hat", only(dome, p.hat), colour, h.form * knit),
         Layer("hat_band", only(torch.where(col(brimmed), band + 0.02, band), p.hat), colour * 0.72, h.form),
         Layer("brim", only(only(brim, brimmed), p.hat), colour * 0.9, h.form),
-        Layer("hat_shadow", only(f.box(h.x, h.y + 0.185, h.rx * 0.9, 0.035, 0.03), p.hat), h.tinted(0.55, 0.45, 0.42), h.form, 0.07, 0.55, 0.0),
+        Layer("hat_shadow", shadow, h.tinted(0.55, 0.45, 0.42), h.form, 0.07, 0.55, 0.0),
     ]
 
 

@@ -58,7 +58,7 @@ def _circumstances(n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Te
 
 
 def sample(n: int, seed: int, **fixed: bool) -> Portraits:
-    """n portraits of n people, e.g. `sample(8, 0, smiling=True)`. The first k of a larger sample are the same people in the same pictures."""
+    """n portraits of n people, e.g. `sample(8, 0, smiling=True)`. The first k do not depend on n."""
     identity = torch.tensor(np.random.default_rng([seed, 1]).random((n, len(IDENTITY)))).float()
     nuisance, attributes, seeds = _circumstances(n, np.random.default_rng([seed, 2]))
     return with_attributes(Portraits(identity, nuisance, attributes, seeds), **fixed)

@@ -64,7 +64,7 @@ def tones(fig: Figure, background: float) -> Tensor:
 def strokes(fig: Figure, angle: Tensor, spacing: float, salt: int) -> Tensor:
     """Parallel pencil strokes `(n, H, W)`, 0 between and 1 on a stroke, a little irregular."""
     x, y = f.grid(fig.size)
-    along, across = f.rotate(x, y, angle)
+    across = f.rotate(x, y, angle)[1]
     wobble = 0.35 * f.noise(fig.people.seeds, fig.size, (6, 6), salt)
     wave = torch.sin(6.2832 * (across / spacing + wobble))
     return f.smoothstep(-0.25, 0.75, wave) * (0.82 + 0.18 * f.noise(fig.people.seeds, fig.size, (20, 20), salt + 1))
@@ -115,7 +115,7 @@ def painting(fig: Figure) -> Tensor:
 def night(fig: Figure) -> Tensor:
     """A street at night: blue darkness, lamps out of focus, a warm rim of light on one side."""
     p = fig.people
-    x, y = f.grid(fig.size)
+    y = f.grid(fig.size)[1]
     sky = torch.tensor([0.035, 0.05, 0.12])[None, :, None, None] * (1.2 - 0.5 * y)[:, None]
     back = sky.expand(len(p), -1, -1, -1) + bokeh(fig)
     side = torch.where(p.light_side < 0.5, -1.0, 1.0)[:, None, None]
@@ -134,7 +134,7 @@ def bokeh(fig: Figure) -> Tensor:
     places = f.lattice(fig.people.seeds, 6, 4, 71)
     light = torch.zeros(len(fig.people), 3, fig.size, fig.size)
     for k in range(6):
-        cx, cy, radius, hue = (col(places[:, k, i]) for i in range(4))
+        cx, cy, radius = (col(places[:, k, i]) for i in range(3))
         disc = f.cover(f.ellipse(x - (cx * 2 - 1), y - (cy * 1.3 - 1), 0.07 + 0.11 * radius, 0.07 + 0.11 * radius), 0.05)
         colour = f.palette([(1.0, 0.75, 0.35), (1.0, 0.45, 0.25), (0.45, 0.75, 1.0), (0.9, 0.9, 0.8)], places[:, k, 3])
         light = light + 0.55 * colour[:, :, None, None] * disc[:, None]
