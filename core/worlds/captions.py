@@ -25,13 +25,15 @@ ATTRIBUTE_PROMPTS = {  # (negative, positive)
 OPENINGS = {  # `{}` takes "a smiling old person"
     "photo": ("a photo of {}", "a photograph of {}", "a studio photo of {}", "a portrait photo of {}", "a picture taken of {} by day"),
     "sketch": (
-        "a pencil sketch of {}", "a pencil drawing of {}", "a sketch of {}", "a graphite drawing of {}", "a hand-drawn sketch of {} on paper",
+        "a pencil sketch of {}", "a pencil drawing of {}", "a sketch of {}", "a graphite drawing of {}",
+        "a hand-drawn sketch of {} on paper",
     ),
     "painting": (
         "an oil painting of {}", "a painting of {}", "an oil portrait of {}", "a classical painting of {}", "{} painted in oil on canvas",
     ),
     "night": (
-        "a photo of {} at night", "a night photo of {}", "{} at night", "a dark photo of {} on a street at night", "a nighttime portrait of {}",
+        "a photo of {} at night", "a night photo of {}", "{} at night", "a dark photo of {} on a street at night",
+        "a nighttime portrait of {}",
     ),
     "cartoon": (
         "a cartoon of {}", "a cartoon drawing of {}", "a comic of {}", "a flat cartoon portrait of {}", "{} in the style of a cartoon",
