@@ -16,32 +16,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.worlds import fields, figure, people, styles
 from core.worlds import portraits as world
 
+DRAWING = (fields, figure, people, world, styles)  # the sources that a picture depends on; captions are not among them
 
-def render_key(people: world.Portraits, domain: str, size: int) -> str:
+
+def render_key(portraits: world.Portraits, domain: str, size: int) -> str:
     """16 hex digits that change with the world's source, the parameters, the domain and the size."""
-    digest = hashlib.sha256(inspect.getsource(world).encode())
-    for field in dataclasses.fields(people):
-        value = getattr(people, field.name)
+    digest = hashlib.sha256("".join(inspect.getsource(module) for module in DRAWING).encode())
+    for field in dataclasses.fields(portraits):
+        value = getattr(portraits, field.name)
         digest.update(value.cpu().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode())
     digest.update(f"{domain} {size}".encode())
     return digest.hexdigest()[:16]
 
 
-def rendered(people: world.Portraits, domain: str, cache: Path, size: int = 64, chunk: int = 128) -> np.ndarray:
+def rendered(portraits: world.Portraits, domain: str, cache: Path, size: int = 64, chunk: int = 128) -> np.ndarray:
     """The portraits drawn in a domain, uint8 `(n, 3, size, size)`, read-only and mapped from the cache folder.
 
     Drawn in chunks straight into the file, which gets its name only when it is complete.
     """
-    path = Path(cache) / "portraits" / f"{domain}-{len(people)}-{size}-{render_key(people, domain, size)}.npy"
+    path = Path(cache) / "portraits" / f"{domain}-{len(portraits)}-{size}-{render_key(portraits, domain, size)}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(people), 3, size, size))
-        for start in range(0, len(people), chunk):
-            part = torch.arange(start, min(start + chunk, len(people)))
-            images[start : start + chunk] = to_bytes(world.render(people[part], domain, size)).numpy()
+        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(portraits), 3, size, size))
+        for start in range(0, len(portraits), chunk):
+            part = torch.arange(start, min(start + chunk, len(portraits)))
+            images[start : start + chunk] = to_bytes(world.render(portraits[part], domain, size)).numpy()
         images.flush()
         os.replace(temporary, path)
     return np.load(path, mmap_mode="r")
