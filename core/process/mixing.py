@@ -1,4 +1,4 @@
-"""Several noise predictors as one (Kim et al. 2022, DiffusionCLIP, section 3.4): degree of change, and hybrids with a table of thresholds."""
+"""Several noise predictors as one (Kim et al. 2022, DiffusionCLIP, section 3.4): degree of change, hybrids with a table of thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise that belongs to an item, not to a batch: item i draws from its own generator, so a batch gives the same images as its members alone."""
+"""Noise that belongs to an item, not to a batch: every item has its own generator, so a batch gives what its members give alone."""
 
 from __future__ import annotations
 

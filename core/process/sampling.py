@@ -5,6 +5,7 @@ Neither switches gradients off: a network with frozen weights builds no graph, a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -54,9 +55,7 @@ def generate(
 
 def last(walk: Iterator[tuple[int, Tensor]]) -> Tensor:
     """Walks to the end and returns the last latent. Raises ValueError when the walk has no steps."""
-    latent = None
-    for _, latent in walk:
-        pass
-    if latent is None:
+    final = deque(walk, maxlen=1)
+    if not final:
         raise ValueError("The walk has no steps.")
-    return latent
+    return final[0][1]

@@ -17,13 +17,13 @@ class Schedule:
 
     def __init__(self, num_steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> None:
         if num_steps < 2 or not 0.0 < beta_start <= beta_end < 1.0:
-            raise ValueError(f"A schedule needs at least 2 steps and 0 < beta_start <= beta_end < 1, not {num_steps}, {beta_start}, {beta_end}.")
+            raise ValueError(f"No schedule has {num_steps} steps from {beta_start} to {beta_end}: 0 < beta_start <= beta_end < 1, 2 steps or more.")
         self.num_steps, self.beta_start, self.beta_end = num_steps, beta_start, beta_end
         self.betas = torch.linspace(beta_start, beta_end, num_steps, dtype=torch.float64)
         self.alpha_bar = torch.cumprod(1.0 - self.betas, dim=0).float()
 
     def alpha_bar_at(self, t: int | Tensor) -> Tensor:
-        """ᾱ_t, shape `()` for an int and t's own shape and device for a long tensor; t = −1 gives 1. Raises ValueError beyond the schedule."""
+        """ᾱ_t: shape `()` for an int, t's own shape and device for a long tensor; 1 at t = −1. ValueError for an int beyond it."""
         if isinstance(t, int):
             if not -1 <= t < self.num_steps:
                 raise ValueError(f"Timestep {t} lies outside -1 … {self.num_steps - 1}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def lab_timesteps(spacing: int = 20, num_steps: int = 1000) -> list[int]:
 
 def inversion_pairs(timesteps: Sequence[int]) -> list[tuple[int, int]]:
     """(from, to) of every inversion step, upwards: S − 1 pairs. The noise is predicted at the lower one."""
-    return list(zip(timesteps[:-1], timesteps[1:], strict=True))
+    return list(pairwise(timesteps))
 
 
 def generation_pairs(timesteps: Sequence[int]) -> list[tuple[int, int]]:

@@ -1,0 +1,134 @@
+"""The base: a diffusers UNet2DModel with what is needed to walk with it. Its weights are frozen; fine-tuning works on copies.
+
+A base lives in a plain diffusers folder: `config.json`, `diffusion_pytorch_model.safetensors`, and optionally a `card.json` with
+`name`, `domain`, `prediction` ("epsilon" or "v_prediction") and `schedule` ({"num_steps", "beta_start", "beta_end"}).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DModel
+from torch import Tensor
+
+from core.models.fingerprint import weights_hash
+from core.models.precision import best_dtype
+from core.models.unet_folder import load_weights, read_card, read_unet
+from core.process.ddim import eps_from_velocity, split_learned_sigma
+from core.process.schedule import Schedule
+from core.types import EpsModel, ShiftlabError
+
+PREDICTIONS = ("epsilon", "v_prediction")
+
+
+class Base:
+    """A frozen noise predictor on one device.
+
+    dtype is that of autocast inside the network; float32 means none. compile uses torch.compile for `.eps` (a minute at the first call).
+    Raises ShiftlabError for a prediction it does not know or a network whose outputs are neither ε nor ε and variance.
+    """
+
+    def __init__(
+        self,
+        unet: UNet2DModel,
+        *,
+        schedule: Schedule | None = None,
+        name: str = "base",
+        domain: str = "",
+        prediction: str = "epsilon",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        compile: bool = False,
+    ) -> None:
+        if prediction not in PREDICTIONS:
+            raise ShiftlabError(f"The prediction type {prediction!r} is unknown. Use one of: {', '.join(PREDICTIONS)}.")
+        channels, outputs = unet.config.in_channels, unet.config.out_channels
+        if outputs not in (channels, 2 * channels):
+            raise ShiftlabError(f"The network turns {channels} channels into {outputs}, which is no noise prediction. Choose another model.")
+        self.device, self.dtype, self.compile = torch.device(device), dtype, compile
+        self.schedule = (schedule or Schedule()).to(self.device)
+        self.name, self.domain, self.prediction = name, domain, prediction
+        self.learn_sigma = outputs == 2 * channels
+        self.image_size = int(unet.config.sample_size)
+        self.unet = unet.to(self.device, torch.float32).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self._forward: Callable[..., object] = torch.compile(self.unet) if compile else self.unet
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The hash of the weights: an edit names the base it belongs to by it, and a trajectory is keyed by it."""
+        return weights_hash(self.unet.state_dict())
+
+    def eps(self, x: Tensor, t: Tensor) -> Tensor:
+        """ε(x, t), float32 `(B, 3, H, W)`, from x `(B, 3, H, W)` and long t `(B,)`. Gradients flow to x where it asks for them."""
+        return self._eps(self._forward, x, t)
+
+    def eps_model(self, unet: UNet2DModel) -> EpsModel:
+        """The noise predictor of another network of this architecture, read in the same way: for a copy that is being trained."""
+        return lambda x, t: self._eps(unet, x, t)
+
+    def _eps(self, forward: Callable[..., object], x: Tensor, t: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            out = forward(x.contiguous(memory_format=torch.channels_last), t, return_dict=False)[0]
+        out = out.float()
+        if self.learn_sigma:
+            out, _ = split_learned_sigma(out)
+        return eps_from_velocity(out, x, self.schedule.alpha_bar_at(t)) if self.prediction == "v_prediction" else out
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The network's weights, not copied."""
+        return self.unet.state_dict()
+
+    def tuned(self, weights: Mapping[str, Tensor]) -> Base:
+        """A base like this one with other weights, in a network of its own. Raises ShiftlabError when they do not fit."""
+        unet = copy.deepcopy(self.unet)
+        load_weights(unet, weights)
+        return self._like(unet, self.dtype)
+
+    def with_dtype(self, dtype: torch.dtype) -> Base:
+        """This base, its network shared, with another autocast precision."""
+        return self._like(self.unet, dtype)
+
+    def trainable_copy(self, gradient_checkpointing: bool = False) -> UNet2DModel:
+        """A copy of the network in train mode whose weights take gradients; use it through `eps_model`.
+
+        gradient_checkpointing recomputes activations in the backward pass: about a third more time for a fraction of the memory.
+        """
+        unet = copy.deepcopy(self.unet).train().requires_grad_(True)
+        if gradient_checkpointing:
+            unet.enable_gradient_checkpointing()
+        return unet
+
+    def _like(self, unet: UNet2DModel, dtype: torch.dtype) -> Base:
+        return Base(
+            unet,
+            schedule=self.schedule,
+            name=self.name,
+            domain=self.domain,
+            prediction=self.prediction,
+            device=self.device,
+            dtype=dtype,
+            compile=self.compile,
+        )
+
+
+def load_base(folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None, compile: bool = False) -> Base:
+    """The base in a plain diffusers folder. dtype None takes bfloat16 where the device has it, else float32.
+
+    Raises ShiftlabError for a missing folder or file, unreadable JSON, another kind of model, or weights that do not fit the configuration.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    return Base(
+        read_unet(folder),
+        schedule=Schedule(**card.get("schedule", {})),
+        name=card.get("name", folder.name),
+        domain=card.get("domain", ""),
+        prediction=card.get("prediction", "epsilon"),
+        device=device,
+        dtype=best_dtype(device) if dtype is None else dtype,
+        compile=compile,
+    )

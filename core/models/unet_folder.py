@@ -1,0 +1,82 @@
+"""Reading a network from a plain diffusers folder, strictly: whatever is not as it should be becomes a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffusers import UNet2DModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from core.types import ShiftlabError
+
+CONFIG, WEIGHTS, CARD = "config.json", "diffusion_pytorch_model.safetensors", "card.json"
+
+
+def read_unet(folder: Path) -> UNet2DModel:
+    """The network that the folder's configuration describes, with its weights.
+
+    Raises ShiftlabError for a missing folder or file, unreadable JSON, another kind of model, or weights that do not fit.
+    """
+    if not folder.is_dir():
+        raise ShiftlabError(f"There is no base model at {folder}. Choose a folder with {CONFIG} and {WEIGHTS}.")
+    unet = _build(folder)
+    load_weights(unet, _read_weights(folder))
+    return unet
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What the folder's card says; empty where there is no card. Raises ShiftlabError when it is unreadable."""
+    return _read_json(folder / CARD) if (folder / CARD).exists() else {}
+
+
+def load_weights(unet: UNet2DModel, weights: Mapping[str, Tensor]) -> None:
+    """Copies weights into the network, strictly. Raises ShiftlabError that names the first missing, unknown or misshapen tensor."""
+    own = unet.state_dict()
+    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    misshapen = sorted(name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape)
+    for names, fault in ((missing, "lack"), (unknown, "hold an unknown"), (misshapen, "have another shape for")):
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise ShiftlabError(f"The weights do not fit the network: they {fault} {names[0]}{more}. Use weights made for this base.")
+    unet.load_state_dict(dict(weights))
+
+
+def _build(folder: Path) -> UNet2DModel:
+    """The network that config.json describes, with weights still to come."""
+    config = _read_json(folder / CONFIG)
+    kind = config.get("_class_name", "UNet2DModel")
+    if kind != "UNet2DModel":
+        raise ShiftlabError(f"{folder} holds a {kind}, not an unconditional UNet2DModel. Choose another base.")
+    if not isinstance(config.get("sample_size"), int):
+        raise ShiftlabError(f"{folder / CONFIG} does not say the image size. Add an integer sample_size.")
+    try:
+        return UNet2DModel.from_config(config)
+    except (TypeError, ValueError, IndexError) as error:
+        raise ShiftlabError(f"{folder / CONFIG} describes no network that can be built ({error}). Restore the file.") from error
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ShiftlabError(f"{folder} has no {WEIGHTS}. Save the model there with safetensors.")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ShiftlabError(f"{path} cannot be read ({error}). Copy the file anew.") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ShiftlabError(f"{path.parent} has no {path.name}. Choose a folder that holds a diffusers model.")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ShiftlabError(f"{path} is not readable JSON ({error}). Restore the file.") from error
+    if not isinstance(value, dict):
+        raise ShiftlabError(f"{path} holds no JSON object. Restore the file.")
+    return value
