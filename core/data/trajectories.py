@@ -52,7 +52,7 @@ class TrajectoryStore:
             return trajectory
 
     def put(self, key: str, trajectory: Trajectory) -> None:
-        """Keeps the trajectory of one image. Raises ValueError for several images."""
+        """Keeps the trajectory of one image; on a full or read-only disk only in memory. Raises ValueError for several images."""
         if trajectory.latents.shape[1] != 1:
             raise ValueError(f"An entry holds one image, not {trajectory.latents.shape[1]}.")
         latents = trajectory.latents.detach().float().cpu().clone(memory_format=torch.contiguous_format)
@@ -96,7 +96,7 @@ class TrajectoryStore:
         try:
             save_file({"latents": trajectory.latents}, temporary, {"timesteps": ",".join(map(str, trajectory.timesteps))})
             os.replace(temporary, path)
-        finally:
+        except (SafetensorError, OSError):  # no room: a cache that cannot grow must not end the edit that fills it
             temporary.unlink(missing_ok=True)
 
     def _bound_disk(self) -> None:

@@ -48,7 +48,7 @@ class Base:
             raise ShiftlabError(f"The prediction type {prediction!r} is unknown. Use one of: {', '.join(PREDICTIONS)}.")
         channels, outputs = unet.config.in_channels, unet.config.out_channels
         if outputs not in (channels, 2 * channels):
-            raise ShiftlabError(f"The network turns {channels} channels into {outputs}, which is no noise prediction. Choose another model.")
+            raise ShiftlabError(f"The network turns {channels} channels into {outputs}, which is no noise prediction. Choose another.")
         self.device, self.dtype, self.compile = torch.device(device), dtype, compile
         self.schedule = (schedule or Schedule()).to(self.device)
         self.name, self.domain, self.prediction = name, domain, prediction

@@ -44,7 +44,8 @@ def invert_cached(
 
 
 def _key(base: Base, image: Tensor, timesteps: Sequence[int]) -> str:
-    return trajectory_key(base.fingerprint, image_hash(image), base.schedule.signature(), timesteps)
+    process = f"{base.schedule.signature()} {base.prediction} {base.dtype}"  # latents of a bfloat16 network are a little different
+    return trajectory_key(base.fingerprint, image_hash(image), process, timesteps)
 
 
 def _invert(base: Base, images: Tensor, timesteps: Sequence[int], lock: AbstractContextManager[Any]) -> Iterator[StepEvent]:

@@ -51,7 +51,7 @@ def _build(folder: Path) -> UNet2DModel:
     config = _read_json(folder / CONFIG)
     kind = config.get("_class_name", "UNet2DModel")
     if kind != "UNet2DModel":
-        raise ShiftlabError(f"{folder} holds a {kind}, not an unconditional UNet2DModel. Choose another base.")
+        raise ShiftlabError(f"{folder} holds another kind of model ({kind}), not an unconditional UNet2DModel. Choose another base.")
     if not isinstance(config.get("sample_size"), int):
         raise ShiftlabError(f"{folder / CONFIG} does not say the image size. Add an integer sample_size.")
     try:

@@ -17,7 +17,7 @@ class Schedule:
 
     def __init__(self, num_steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> None:
         if num_steps < 2 or not 0.0 < beta_start <= beta_end < 1.0:
-            raise ValueError(f"No schedule has {num_steps} steps from {beta_start} to {beta_end}: 0 < beta_start <= beta_end < 1, 2 steps or more.")
+            raise ValueError(f"A schedule needs 2 steps and 0 < beta_start <= beta_end < 1, not {num_steps}, {beta_start}, {beta_end}.")
         self.num_steps, self.beta_start, self.beta_end = num_steps, beta_start, beta_end
         self.betas = torch.linspace(beta_start, beta_end, num_steps, dtype=torch.float64)
         self.alpha_bar = torch.cumprod(1.0 - self.betas, dim=0).float()
