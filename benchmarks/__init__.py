@@ -1,0 +1,1 @@
+"""Timed comparisons, each with its command and its last table."""
