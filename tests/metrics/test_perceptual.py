@@ -1,0 +1,36 @@
+"""The perceptual distance against its formula, and the names it goes by."""
+
+import pytest
+import torch
+
+from core.metrics.perceptual import Perceptual, load_lpips, perceptual_of_identity
+from core.models.identity import load_identity
+from core.types import ShiftlabError
+from tests.tiny import write_identity
+
+
+def test_orthogonal_features_are_two_apart_whatever_their_length():
+    def features(x):
+        return [x, 5 * x]
+
+    a = torch.zeros(1, 3, 4, 4)
+    b = a.clone()
+    a[:, 0], b[:, 1] = 7.0, 0.1
+    assert Perceptual(features, "colours")(a, b).item() == pytest.approx(2.0, abs=1e-5)
+
+
+def test_distance_of_the_identity_encoder(tmp_path):
+    perceptual = perceptual_of_identity(load_identity(write_identity(tmp_path)))
+    a, b = torch.rand(2, 3, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert "tiny identity" in perceptual.name and "LPIPS" not in perceptual.name
+    assert perceptual(a, a).tolist() == pytest.approx([0.0] * 3, abs=1e-6)
+    assert (perceptual(a, b) > 0).all()
+    assert torch.allclose(perceptual(a, b), perceptual(b, a))
+    together, alone = perceptual(a, b), torch.cat([perceptual(a[i : i + 1], b[i : i + 1]) for i in range(3)])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_lpips_without_its_weights_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(ShiftlabError, match="not on this machine"):
+        load_lpips()
