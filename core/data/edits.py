@@ -1,0 +1,139 @@
+"""Edits on disk: what a fine-tuning changed in the base, small enough to ship, with the card in the safetensors header.
+
+Fine-tuning moves every weight by a little, so what is kept is the *difference* to the base. Written as float16 after scaling by its
+largest value, a difference loses a thousandth of itself, where float16 weights would lose several per cent of it. A low-rank difference
+keeps the leading singular vectors of each weight seen as a matrix (out, in·kh·kw), as LoRA does (Hu et al., ICLR 2022).
+
+Tensors in a file: `name` (full), `name.difference` + `name.scale`, or `name.left` + `name.right` with difference = left @ right.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core.types import Edit, EditCard, ShiftlabError
+
+How = Literal["full", "half", "low_rank"]
+HEADER = "shiftlab_edit"  # the metadata entry that holds the card as JSON
+DEFAULT_ENERGY = 0.95  # share of the squared singular values that a low-rank difference keeps
+WEIGHTS_ERROR = "weights_error"  # ‖kept difference − difference‖ / ‖difference‖ over all weights, in the card's metrics
+
+_OTHER_NETWORK = "The edit {!r} was made for another network than the loaded base. Load the base that its card names."
+
+
+def save_edit(
+    path: Path,
+    edit: Edit,
+    base_state: Mapping[str, Tensor],
+    how: How = "half",
+    *,
+    rank: int | None = None,
+    energy: float = DEFAULT_ENERGY,
+) -> EditCard:
+    """Writes an edit and returns the card as written, with the measured relative error of the kept difference.
+
+    how: "full" float32 weights; "half" the difference in scaled float16; "low_rank" factors of the difference in float16.
+    rank: of every factorised weight; None chooses, weight by weight, the smallest rank that keeps `energy` of the difference.
+    The file appears whole or not at all.
+    """
+    _check_names(edit.weights, base_state, edit.card.name)
+    kept: dict[str, Tensor] = {}
+    error = total = 0.0
+    for name, weight in edit.weights.items():
+        weight, base = weight.detach().cpu().float(), base_state[name].detach().cpu().float()
+        entries = _pack(name, weight, base, how, rank, energy)
+        kept.update(entries)
+        error += float((_unpack(name, entries, base) - weight).square().sum())
+        total += float((weight - base).square().sum())
+    relative = (error / total) ** 0.5 if total else 0.0
+    card = edit.card.model_copy(update={"weights": how, "metrics": {**edit.card.metrics, WEIGHTS_ERROR: relative}})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(kept, unfinished, metadata={HEADER: card.model_dump_json()})
+    os.replace(unfinished, path)
+    return card
+
+
+def read_card(path: Path) -> EditCard:
+    """The card alone, without reading the weights. Raises ShiftlabError for a file that is no edit."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return EditCard.model_validate_json((file.metadata() or {})[HEADER])
+    except (SafetensorError, KeyError, ValidationError, OSError) as error:
+        raise ShiftlabError(f"{Path(path).name} is not an edit of this lab, or is broken. Choose another file.") from error
+
+
+def load_edit(path: Path, base_state: Mapping[str, Tensor]) -> Edit:
+    """An edit with its full float32 state dict, given the base that its difference is added to.
+
+    Raises ShiftlabError for a file that is no edit, and for weights that do not fit the base's network.
+    """
+    card = read_card(path)
+    with safe_open(path, framework="pt") as file:
+        kept = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    _check_names({_weight_name(key, base_state): value for key, value in kept.items()}, base_state, card.name)
+    try:
+        weights = {name: _unpack(name, kept, value.detach().cpu().float()) for name, value in base_state.items()}
+    except RuntimeError as error:  # shapes that do not fit
+        raise ShiftlabError(_OTHER_NETWORK.format(card.name)) from error
+    return Edit(card, weights)
+
+
+def check_base(card: EditCard, fingerprint: str, *, override: bool = False) -> None:
+    """Raises ShiftlabError, naming edit and bases, when an edit belongs to another base. override lets it pass."""
+    if card.base_fingerprint != fingerprint and not override:
+        raise ShiftlabError(
+            f"The edit {card.name!r} belongs to the base {card.base_fingerprint}, but {fingerprint} is loaded. "
+            "Load its base, or choose an edit of this one."
+        )
+
+
+def _pack(name: str, weight: Tensor, base: Tensor, how: How, rank: int | None, energy: float) -> dict[str, Tensor]:
+    """One weight as it is kept."""
+    if how == "full":
+        return {name: weight.contiguous()}
+    difference = weight - base
+    if how == "low_rank" and difference.ndim >= 2:
+        factors = _factors(difference.flatten(1), rank, energy)
+        if sum(factor.numel() for factor in factors) < difference.numel():
+            return {f"{name}.left": factors[0].half().contiguous(), f"{name}.right": factors[1].half().contiguous()}
+    scale = difference.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+    return {f"{name}.difference": (difference / scale).half().contiguous(), f"{name}.scale": scale.reshape(1)}
+
+
+def _factors(matrix: Tensor, rank: int | None, energy: float) -> tuple[Tensor, Tensor]:
+    """`(m, n)` → left `(m, r)`, right `(r, n)`. The singular values go half to each side, so that both stay within float16's range."""
+    u, s, v = torch.linalg.svd(matrix, full_matrices=False)
+    if rank is None:
+        share = s.square().cumsum(0) / s.square().sum().clamp(min=torch.finfo(torch.float32).tiny)
+        rank = int((share < energy).sum()) + 1
+    root = s[:rank].sqrt()
+    return u[:, :rank] * root, root[:, None] * v[:rank]
+
+
+def _unpack(name: str, kept: Mapping[str, Tensor], base: Tensor) -> Tensor:
+    """The weight, float32, that `_pack` kept."""
+    if name in kept:
+        return kept[name].float()
+    if f"{name}.left" in kept:
+        return base + (kept[f"{name}.left"].float() @ kept[f"{name}.right"].float()).view_as(base)
+    return base + kept[f"{name}.difference"].float() * kept[f"{name}.scale"]
+
+
+def _weight_name(key: str, base_state: Mapping[str, Tensor]) -> str:
+    """The weight that an entry of the file belongs to."""
+    return key if key in base_state else key.rpartition(".")[0]
+
+
+def _check_names(names: Mapping[str, Tensor], base_state: Mapping[str, Tensor], edit: str) -> None:
+    if set(names) != set(base_state):
+        raise ShiftlabError(_OTHER_NETWORK.format(edit))
