@@ -54,7 +54,7 @@ class Base:
         self.name, self.domain, self.prediction = name, domain, prediction
         self.learn_sigma = outputs == 2 * channels
         self.image_size = int(unet.config.sample_size)
-        self.unet = unet.to(self.device, torch.float32).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.unet = unet.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
         self._forward: Callable[..., object] = torch.compile(self.unet) if compile else self.unet
 
     @cached_property

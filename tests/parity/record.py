@@ -1,0 +1,80 @@
+"""Writes vector files like the reference ones, with other weights and other shapes, so that `python -m core.parity` is tested here.
+
+The numbers come from the networks as tests/models/reference_unets.py writes them down, and from a DDIM step of its own in float64.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core.models.mapping import DDPMConfig, GuidedConfig
+from tests.models import reference_unets
+from tests.models.random_checkpoints import random_ddpm, random_guided
+
+ALPHA_BAR = torch.tensor([*np.cumprod(1 - np.linspace(1e-4, 0.02, 1000)), 1.0])  # the last one answers to −1
+
+
+def record_ddpm(folder: Path, config: DDPMConfig, seed: int = 0, steps: int = 7, t0: int = 401) -> Path:
+    """ddpm_diffusionclip.safetensors with every kind of entry."""
+    nets = {name: random_ddpm(config, seed + i) for i, name in enumerate(("base", "tuned", "second"))}
+    g = torch.Generator().manual_seed(seed)
+    size = (2, 3, config.image_size, config.image_size)
+    x0, x, z = torch.rand(size, generator=g) * 2 - 1, torch.randn(size, generator=g), torch.randn(size, generator=g)
+
+    def eps(name: str, x: Tensor, t: int) -> Tensor:
+        return reference_unets.ddpm(nets[name], config, x, torch.full((2,), t))
+
+    grid = [k * t0 // (steps - 1) for k in range(steps)]
+    latent = x0
+    for t, n in pairwise(grid):
+        latent = _step(latent, eps("base", latent, t), t, n)
+    entries = {f"eps_t{t}": eps("base", x0, t) for t in (1, 640)}
+    entries[f"inverted_{steps}_t{t0}"] = latent
+    for entry, net in ((f"generated_tuned_{steps}", "tuned"), (f"reconstructed_{steps}", "base")):
+        y = latent
+        for t, n in zip(grid[::-1], [*grid[-2::-1], -1], strict=True):
+            y = _step(y, eps(net, y, t), t, n)
+        entries[entry] = y
+    entries["step_ratio_0.8_t500_n420"] = _step(x, 0.8 * eps("tuned", x, 500) + 0.2 * eps("base", x, 500), 500, 420)
+    entries["step_hybrid_0.25_0.75_t90_n60"] = _step(x, 0.25 * eps("tuned", x, 90) + 0.75 * eps("second", x, 90), 90, 60)
+    entries["step_eta1_t500_n420"] = _step(x, eps("base", x, 500), 500, 420, z)
+    inputs = {"x0": x0, "step_input": x, "eta1_noise": z}
+    weights = {f"{name}/{key}": tensor for name, net in nets.items() for key, tensor in net.items()}
+    return _save(folder / "ddpm_diffusionclip.safetensors", {**inputs, **entries, **weights}, _text(asdict(config)))
+
+
+def record_guided(folder: Path, configs: dict[str, GuidedConfig], seed: int = 0) -> Path:
+    """guided_p2.safetensors with two outputs of each network."""
+    tensors: dict[str, Tensor] = {}
+    for name, config in configs.items():
+        weights = random_guided(config, seed)
+        x = torch.randn(2, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(seed))
+        tensors |= {f"{name}/{key}": tensor for key, tensor in weights.items()} | {f"{name}_x": x}
+        tensors |= {f"{name}_out_t{t}": reference_unets.guided(weights, config, x, torch.full((2,), t)) for t in (0, 512)}
+    header = {name: json.dumps(asdict(config)) for name, config in configs.items()}
+    return _save(folder / "guided_p2.safetensors", tensors, header)
+
+
+def _step(x: Tensor, eps: Tensor, t: int, n: int, z: Tensor | None = None) -> Tensor:
+    """One DDIM step; with z, η = 1."""
+    a, b, x, eps = ALPHA_BAR[t], ALPHA_BAR[n], x.double(), eps.double()
+    variance = (1 - a / b) * (1 - b) / (1 - a) if z is not None else torch.zeros(())
+    clean = b.sqrt() * (x - (1 - a).sqrt() * eps) / a.sqrt() + (1 - b - variance).sqrt() * eps
+    return (clean if z is None else clean + variance.sqrt() * z).float()
+
+
+def _text(facts: dict) -> dict[str, str]:
+    return {name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in facts.items()}
+
+
+def _save(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> Path:
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, header)
+    return path
