@@ -152,7 +152,7 @@ def _number(kind: type, field: FieldInfo, value: Any, optional: bool, common: di
     low, high = bounds(field)
     step = extra(field).get("step") or (1 if kind is int else _step(low, high))
     unit = extra(field).get("unit")
-    if unit:
+    if unit and unit.lower() not in label_of("", field).lower():
         common = {**common, "info": f"{field.description or ''} [{unit}]".strip()}
     if kind is float and value is not None and 0 < abs(value) < 1e-2 and not extra(field).get("step"):
         return gr.Textbox(f"{value:g}", max_lines=1, **common)

@@ -1,4 +1,4 @@
-"""The page: a header with what is loaded and what is running, and the tabs in order. Only this file knows them all."""
+"""The page: a line that says what is loaded and what is running, and the tabs in order. Only this file knows them all."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any
 import gradio as gr
 
 from ui.state import create_shared
+from ui.status import status_html
 
 TABS = (("data", "Data"), ("edit", "Edit"), ("tune", "Tune"), ("runs", "Runs"))
+STATUS_SECONDS = 1.0
+FILES_KEPT = (3600, 24 * 3600)  # seconds: how often the page's own files are looked through, and how old they get
 
 
 def build_page(lab: Any) -> gr.Blocks:
-    """All of the page on one Lab. Theme, style and scripts are given to `launch` by app.py."""
-    with gr.Blocks(title="Shiftlab", analytics_enabled=False, fill_width=True) as page:
+    """All of the page on one Lab. Theme, style and headers are given by `ui.launch`."""
+    with gr.Blocks(title="Shiftlab", analytics_enabled=False, fill_width=True, delete_cache=FILES_KEPT) as page:
+        _status(lab)
         shared = create_shared(page)
         with gr.Tabs(selected="edit", elem_id="tabs") as shared.tabs:
             for key, title in TABS:
@@ -23,3 +27,15 @@ def build_page(lab: Any) -> gr.Blocks:
                     with gr.Tab(title, id=key, elem_id=f"tab-{key}") as shared.tab[key]:
                         import_module(f"ui.{key}_tab").build(lab, shared)
     return page
+
+
+def _status(lab: Any) -> None:
+    """The line above the tabs; it is sent again only when it says something else."""
+    line = gr.HTML(lambda: status_html(lab.status()), elem_id="status-line")
+    said = gr.State("")
+
+    def look(before: str) -> tuple[Any, Any]:
+        now = status_html(lab.status())
+        return (gr.skip(), gr.skip()) if now == before else (now, now)
+
+    gr.Timer(STATUS_SECONDS).tick(look, said, [line, said], show_progress="hidden", queue=False, api_visibility="private")

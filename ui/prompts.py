@@ -46,9 +46,9 @@ def edit_for(edits: Iterable[Any], method: str, reference: str, target: str) -> 
 def check_prompts(reference: str, target: str) -> None:
     """Raises ShiftlabError where a fine-tuning could not know what to aim for."""
     if not target.strip():
-        raise ShiftlabError("The target prompt is empty. Describe what the picture should become, for example “a pencil sketch of a person”.")
+        raise ShiftlabError("The target prompt is empty. Say what the picture should become, such as “a pencil sketch of a person”.")
     if not reference.strip():
-        raise ShiftlabError("The reference prompt is empty. Describe what the picture is now, for example “a photo of a person”.")
+        raise ShiftlabError("The reference prompt is empty. Say what the picture is now, such as “a photo of a person”.")
     if _same(reference, target):
         raise ShiftlabError("Both prompts say the same, so there is no direction between them. Change the target prompt.")
 

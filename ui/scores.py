@@ -53,7 +53,7 @@ def _no_score(title: str, why: str) -> str:
 def _numbers(scores: Mapping[str, float], timing: Mapping[str, float], perceptual: Any) -> str:
     extractor = escape(str(getattr(perceptual, "name", "perceptual distance")))
     cells = [
-        _cell("S_dir", scores.get(DIRECTION), "{:.2f}", "how well the change agrees with the direction between the prompts, 1 is full agreement"),
+        _cell("S_dir", scores.get(DIRECTION), "{:.2f}", "how well the change follows the direction between the prompts; at most 1"),
         _cell("Distance", scores.get(PERCEPTUAL), "{:.2f}", f"perceptual distance to the picture before, by {extractor}", extractor),
         _cell("PSNR", scores.get(PSNR), "{:.1f} dB", "likeness to the picture before, pixel by pixel; higher is closer"),
         _time(timing),
@@ -71,4 +71,4 @@ def _time(timing: Mapping[str, float]) -> str:
     """Seconds of all phases together; "cached" where no inversion was needed."""
     seconds = sum(value for name, value in timing.items() if name not in ("cached", "total"))
     note = "cached" if timing.get("cached") else ""
-    return _cell("Time", timing.get("total", seconds), "{:.1f} s", "seconds for the result; cached means that no inversion was needed", note)
+    return _cell("Time", timing.get("total", seconds), "{:.1f} s", "of this result; cached: no inversion was needed", note)

@@ -31,6 +31,7 @@ class Shot:
 class Session:
     """Kept in a `gr.State` and changed in place, so that overlapping events of one visitor see the same one."""
 
+    started: bool = False  # the page has loaded; before that, other events have nothing to say
     ticket: int = 0
     numbered: int = 0
     picture: LabImage | None = None

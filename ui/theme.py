@@ -113,6 +113,7 @@ def _inputs() -> dict[str, str]:
         "checkbox_label_background_fill_hover": "*neutral_100",
         "checkbox_label_background_fill_hover_dark": "*neutral_800",
         "checkbox_label_border_width": "0px",
+        "checkbox_label_border_width_dark": "0px",
         "checkbox_label_shadow": "none",
     }
 

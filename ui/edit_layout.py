@@ -1,0 +1,146 @@
+"""The components of the Edit tab: one calm column of controls on the left, the picture large on the right, numbers and history under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from ui.drop import drop_zone
+from ui.forms import Form, build_form
+from ui.session import Session
+from ui.state import SESSION_SECONDS
+
+SLIDER, BEFORE, AFTER, DIFFERENCE, SIDE = "Slider", "Before", "After", "Difference", "Side by side"
+VIEWS = (SLIDER, BEFORE, AFTER, DIFFERENCE, SIDE)
+BRING_BACK, COMPARE = "Bring back", "Compare with the one shown"
+PROMPTS = ("reference_prompt", "target_prompt")
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The left column."""
+
+    drop: gr.Image
+    examples: gr.Gallery
+    method: gr.Dropdown
+    edit: gr.Dropdown
+    preset: gr.Dropdown
+    reference: gr.Textbox
+    target: gr.Textbox
+    forms: dict[str, Form]
+    columns: dict[str, gr.Column]
+    seed: gr.Number
+    mixed: gr.Dropdown
+    go: gr.Button
+    live: gr.Checkbox
+    message: gr.HTML
+
+    def inputs(self) -> set[Component]:
+        """What a request is made of, besides the session."""
+        plain = {self.method, self.edit, self.reference, self.target, self.seed, self.mixed, self.live}
+        return plain.union(*(form.inputs() for form in self.forms.values()))
+
+
+@dataclass(frozen=True)
+class Results:
+    """The right column."""
+
+    progress: gr.HTML
+    slider: gr.ImageSlider
+    image: gr.Image
+    view: gr.Radio
+    caption: gr.HTML
+    scores: gr.HTML
+    download: gr.DownloadButton
+    gallery: gr.Gallery
+    click: gr.Radio
+
+    def outputs(self) -> list[Component]:
+        return [getattr(self, name) for name in self.__dataclass_fields__]
+
+
+def build_layout(lab: Any, presets: list[str]) -> tuple[gr.State, Controls, Results]:
+    """The session's state and both columns, inside the open tab."""
+    session = gr.State(Session(), time_to_live=SESSION_SECONDS)
+    with gr.Row(elem_classes="workbench"):
+        with gr.Column(scale=0, min_width=300, elem_classes="controls"):
+            controls = _controls(lab, presets)
+        with gr.Column(scale=1, min_width=300, elem_classes="stage"):
+            results = _results()
+    return session, controls, results
+
+
+def _controls(lab: Any, presets: list[str]) -> Controls:
+    with gr.Column(elem_classes="card source"):
+        drop = drop_zone(label="Image", show_label=False, height=220, elem_id="edit-image", placeholder="Drop a picture, or choose one below")
+        examples = _strip("Examples", "edit-examples")
+    names = [(getattr(method, "title", key), key) for key, method in lab.methods.items()]
+    with gr.Column(elem_classes="card"):
+        with gr.Row(elem_classes="pair"):
+            method = gr.Dropdown(
+                names, value=names[0][1], label="Method", interactive=True, filterable=False, elem_id="edit-method", min_width=120
+            )
+            edit = gr.Dropdown([], label="Edit", interactive=True, elem_id="edit-edit", min_width=120)
+        preset = gr.Dropdown(presets, value=None, label="Prompts", interactive=True, elem_id="edit-preset")
+        reference = gr.Textbox("", label="Reference prompt", interactive=True, max_lines=2, elem_id="edit-reference")
+        target = gr.Textbox("", label="Target prompt", interactive=True, max_lines=2, elem_id="edit-target")
+    with gr.Column(elem_classes="card"):
+        forms, columns = _forms(lab, names[0][1])
+        with gr.Accordion("Seed and mixing", open=False, elem_classes="more"):
+            seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1, interactive=True, elem_id="edit-seed")
+            mixed = gr.Dropdown(
+                [], value=[], multiselect=True, max_choices=3, label="Mix with", interactive=True, elem_id="edit-mixed",
+                info="more edits in the same pass, in the ratios set above; equal parts by default",
+            )  # fmt: skip
+    message = gr.HTML("", elem_id="edit-message")
+    with gr.Row(elem_classes="go-row"):
+        go = gr.Button("Edit", variant="primary", elem_id="edit-go", scale=3)
+        live = gr.Checkbox(True, label="Live", interactive=True, container=False, elem_id="edit-live", scale=1, min_width=72)
+    return Controls(drop, examples, method, edit, preset, reference, target, forms, columns, seed, mixed, go, live, message)
+
+
+def _forms(lab: Any, chosen: str) -> tuple[dict[str, Form], dict[str, gr.Column]]:
+    """One form a method, of which only the chosen one shows."""
+    forms, columns = {}, {}
+    for key, method in lab.methods.items():
+        with gr.Column(visible=key == chosen, elem_classes="method-form") as columns[key]:
+            forms[key] = build_form(method.edit_settings, leave_out=PROMPTS, more="More", prefix=f"edit-{key}-")
+    return forms, columns
+
+
+def _results() -> Results:
+    with gr.Column(elem_classes="card picture"):
+        with gr.Row(elem_classes="view-row"):
+            view = gr.Radio(list(VIEWS), value=SLIDER, label="View", show_label=False, container=False, elem_id="edit-view")
+            download = gr.DownloadButton("Download PNG", size="sm", interactive=False, elem_id="edit-download", min_width=140, scale=0)
+        slider = gr.ImageSlider(
+            label="Before and after", show_label=False, format="png", type="filepath", interactive=False, buttons=["fullscreen"],
+            max_height=560, elem_id="edit-slider", elem_classes="big",
+        )  # fmt: skip
+        image = gr.Image(
+            label="Picture", show_label=False, format="png", interactive=False, visible=False, buttons=["fullscreen"],
+            elem_id="edit-picture", elem_classes="big",
+        )  # fmt: skip
+        caption = gr.HTML("", elem_id="edit-caption")
+        progress = gr.HTML("", elem_id="edit-progress")
+    scores = gr.HTML("", elem_id="edit-scores")
+    with gr.Column(elem_classes="card history"):
+        with gr.Row(elem_classes="history-row"):
+            gr.HTML('<h2 class="heading">This session</h2>', min_width=100)
+            click = gr.Radio(
+                [BRING_BACK, COMPARE], value=BRING_BACK, label="A click", show_label=False, container=False, scale=0, min_width=330,
+                elem_id="edit-click",
+            )  # fmt: skip
+        gallery = _strip("History", "edit-history")
+    return Results(progress, slider, image, view, caption, scores, download, gallery, click)
+
+
+def _strip(label: str, elem_id: str) -> gr.Gallery:
+    """A row of small pictures to click on."""
+    return gr.Gallery(
+        label=label, show_label=False, columns=8, height="auto", fit_columns=False, allow_preview=False, object_fit="cover", buttons=[],
+        interactive=False, elem_id=elem_id, elem_classes="strip", type="pil", format="png",
+    )  # fmt: skip

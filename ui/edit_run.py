@@ -1,0 +1,115 @@
+"""Running edits from the page: what is asked for, the coarse picture, the full one, and the button."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from core.data.png import write_png
+from core.types import ShiftlabError
+from ui.edit_layout import Controls, Results
+from ui.edit_show import Updates, alert, progress_html, result_updates
+from ui.history import gallery_items
+from ui.preview import Progress, watch
+from ui.prompts import check_prompts
+from ui.requests import Plan
+from ui.session import Session, Shot
+from ui.state import Shared, ToTune
+
+Values = Mapping[Component, Any]
+
+
+class Runner:
+    """Event handlers; each takes the values by component and yields updates by component."""
+
+    def __init__(self, lab: Any, shared: Shared, session: gr.State, controls: Controls, results: Results) -> None:
+        self.lab, self.shared = lab, shared
+        self.session, self.controls, self.results = session, controls, results
+
+    def plan(self, values: Values) -> Plan:
+        """What the page asks for now; raises ShiftlabError where it is incomplete."""
+        c, session = self.controls, values[self.session]
+        if session.picture is None:
+            raise ShiftlabError("There is no picture. Drop one, or choose an example.")
+        form = c.forms[values[c.method]]
+        prompts = {"reference_prompt": values[c.reference].strip(), "target_prompt": values[c.target].strip()}
+        settings = form.read(values, **{name: text for name, text in prompts.items() if name in form.settings_class.model_fields})
+        first = [values[c.edit]] if values[c.edit] else []
+        keys = (*first, *(key for key in values[c.mixed] or [] if key not in first))
+        names = {entry.key: entry.name for entry in self.lab.edits()}
+        title = " + ".join(names.get(key, "an edit that is gone") for key in keys)
+        return Plan(session.picture, settings, keys, int(values[c.seed] or 0), title)
+
+    def coarse(self, values: Values) -> Iterator[Updates]:
+        """The first picture: few generation steps. Draws a new ticket, so that a full picture under way stops."""
+        ticket = values[self.session].new_ticket()
+        yield from self._run(values, ticket, coarse=True)
+
+    def full(self, values: Values) -> Iterator[Updates]:
+        """The full picture, under the ticket that `coarse` drew; kept in the history."""
+        yield from self._run(values, values[self.session].ticket, coarse=False)
+
+    def live_coarse(self, values: Values) -> Iterator[Updates]:
+        """As `coarse`, while "Live" is on."""
+        if values[self.controls.live]:
+            yield from self.coarse(values)
+
+    def live_full(self, values: Values) -> Iterator[Updates]:
+        """As `full`, while "Live" is on."""
+        if values[self.controls.live]:
+            yield from self.full(values)
+
+    def press(self, values: Values) -> Iterator[Updates]:
+        """The button: Edit where an edit is chosen, else everything goes to Tune."""
+        if values[self.controls.edit]:
+            yield from self.coarse(values)
+        else:
+            yield self._to_tune(values)
+
+    def save(self, shot: Shot) -> Updates:
+        """The result as a PNG that carries its request, written where Gradio serves files from."""
+        words = "".join(letter if letter.isalnum() else " " for letter in shot.title).split()
+        folder = Path(self.results.download.GRADIO_CACHE) / f"result-{id(shot):x}"
+        path = write_png(folder / f"shiftlab-{shot.number}-{'-'.join(words) or 'picture'}.png", shot.after, shot.record)
+        return {self.results.download: gr.update(value=str(path), interactive=True)}
+
+    def _run(self, values: Values, ticket: int, coarse: bool) -> Iterator[Updates]:
+        session: Session = values[self.session]
+        if not values[self.controls.edit]:
+            return
+        try:
+            plan = self.plan(values)
+            if coarse and not plan.has_coarse:
+                return
+            for seen in watch(self.lab, plan, lambda: session.ticket == ticket, coarse):
+                shown = {self.results.progress: progress_html(seen)} if isinstance(seen, Progress) else self._result(values, seen)
+                yield shown
+        except ShiftlabError as error:
+            yield {self.controls.message: alert(str(error)), self.results.progress: ""}
+
+    def _result(self, values: Values, shot: Shot) -> Updates:
+        session: Session = values[self.session]
+        session.against = None
+        session.shown = shot if shot.coarse else session.keep(shot)
+        updates = result_updates(self.results, session, values[self.results.view], self.lab) | {self.controls.message: ""}
+        if shot.coarse:
+            return updates
+        gallery = {self.results.gallery: gr.update(value=gallery_items(session), selected_index=None)}
+        return updates | gallery | self.save(session.shown)
+
+    def _to_tune(self, values: Values) -> Updates:
+        c = self.controls
+        try:
+            check_prompts(values[c.reference], values[c.target])
+            plan = self.plan(values)
+        except ShiftlabError as error:
+            return {c.message: alert(str(error))}
+        given = {"reference_prompt": values[c.reference].strip(), "target_prompt": values[c.target].strip()}
+        if hasattr(plan.settings, "return_step"):
+            given["return_step"] = plan.settings.return_step
+        handed = ToTune(values[c.method], given, (plan.picture,))
+        return {self.shared.to_tune: handed, self.shared.tabs: gr.Tabs(selected="tune"), c.message: ""}

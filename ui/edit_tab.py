@@ -1,0 +1,171 @@
+"""The Edit tab: a picture, an edit, and what came out; the preview follows the controls.
+
+Every change runs two events: a coarse picture of few steps (`trigger_mode="always_last"`, so that dragging a slider gives one picture
+after the other), then the full one, which stops as soon as a newer ticket was drawn. Stale pictures are never shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from core.data.png import read_request
+from core.types import ShiftlabError
+from ui.edit_choose import Chooser, Values
+from ui.edit_layout import COMPARE, build_layout
+from ui.edit_run import Runner
+from ui.edit_show import Updates, alert, empty_html, merged, result_updates
+from ui.prompts import load_presets
+from ui.requests import recall
+from ui.session import Session
+from ui.state import Shared
+from ui.strip import Strip, read_picture, shown
+
+
+def build(lab: Any, shared: Shared) -> None:
+    """Builds the tab inside the open `gr.Tab`."""
+    EditTab(lab, shared).wire()
+
+
+class EditTab:
+    """The tab's parts, the handlers about pictures and results, and the wiring of all of them."""
+
+    def __init__(self, lab: Any, shared: Shared) -> None:
+        self.lab, self.shared = lab, shared
+        self.session, self.controls, self.results = build_layout(lab, [preset.name for preset in load_presets()])
+        self.runner = Runner(lab, shared, self.session, self.controls, self.results)
+        self.chooser = Chooser(lab, self.controls)
+        self.strip = Strip()
+
+    def start(self, values: Values) -> Updates:
+        """At page load: the first example and the first edit that can be used."""
+        c, session = self.controls, values[self.session]
+        session.started = True
+        session.picture = session.picture or next(iter(self.strip.all([])), None)
+        pictures = {c.examples: self.strip.thumbnails(values[self.shared.source]), c.drop: shown(session.picture)}
+        return pictures | {self.results.caption: empty_html()} | self.chooser.first(values[c.method])
+
+    def opened(self, values: Values) -> Updates:
+        """The tab was selected, also by the page itself while it loads."""
+        return self.chooser.refresh(values) if values[self.session].started else {self.controls.message: gr.skip()}
+
+    def drop(self, values: Values) -> Updates:
+        """A dropped file: one of our PNGs brings back its request, any other becomes the picture. What cannot be read changes nothing."""
+        c, session, path = self.controls, values[self.session], values[self.controls.drop]
+        if path is None:
+            return {c.message: ""}
+        try:
+            record = read_request(path)
+            if record is not None and "settings" in record:
+                return self.chooser.recalled(session, recall(record, self.lab))
+            session.picture = read_picture(path)
+        except ShiftlabError as error:
+            return {c.message: alert(str(error)), c.drop: shown(session.picture)}
+        return {c.message: "", c.drop: shown(session.picture)}
+
+    def clear_picture(self, values: Values) -> Updates:
+        """The cross on the picture: nothing to edit, and nothing else is lost."""
+        values[self.session].picture = None
+        values[self.session].new_ticket()
+        return {self.results.progress: ""}
+
+    def choose_picture(self, values: Values, event: gr.SelectData) -> Updates:
+        """A click on the strip."""
+        session: Session = values[self.session]
+        session.picture = self.strip.all(values[self.shared.source])[event.index]
+        return {self.controls.drop: shown(session.picture), self.controls.message: ""}
+
+    def new_source(self, values: Values) -> Updates:
+        """The Data tab's source images changed: they stand first in the strip."""
+        return {self.controls.examples: self.strip.thumbnails(values[self.shared.source])}
+
+    def look(self, values: Values) -> Updates:
+        """Another view of what is shown."""
+        return result_updates(self.results, values[self.session], values[self.results.view], self.lab)
+
+    def choose_shot(self, values: Values, event: gr.SelectData) -> Updates:
+        """A click on the history: bring that result back, or put it beside the one shown."""
+        session: Session = values[self.session]
+        session.new_ticket()
+        chosen, view = session.newest_first()[event.index], values[self.results.view]
+        if values[self.results.click] == COMPARE and session.shown is not None:
+            session.against = chosen
+            return result_updates(self.results, session, view, self.lab)
+        session.shown, session.against = chosen, None
+        back = self.chooser.recalled(session, recall(chosen.record, self.lab))
+        session.picture = chosen.picture  # the whole picture that was dropped, not the square inside the record
+        there = {self.controls.drop: shown(chosen.picture), self.controls.message: ""}
+        return back | there | self.runner.save(chosen) | result_updates(self.results, session, view, self.lab)
+
+    def handed(self, values: Values) -> Updates:
+        """What another tab handed over: an edit, a picture, or a whole request."""
+        c, session, given = self.controls, values[self.session], values[self.shared.to_edit]
+        if given is None:
+            return {c.message: ""}
+        try:
+            if given.request is not None:
+                return self.chooser.recalled(session, recall(given.request, self.lab))
+        except ShiftlabError as error:
+            return {c.message: alert(str(error))}
+        session.picture = given.image or session.picture
+        chosen = self.chooser.with_edit(values[c.method], given.edit_key) if given.edit_key else {}
+        return merged(self.chooser.choices(values[c.method]), {c.drop: shown(session.picture)}, chosen)
+
+    # --- wiring -------------------------------------------------------------------------------------------------------------------
+
+    def wire(self) -> None:
+        """Every event of the tab."""
+        c, r, shared = self.controls, self.results, self.shared
+        run, choose = self.runner, self.chooser
+        self._then_run(self._on(shared.page.load, self.start), live=False)
+        self._then_run(self._on(c.drop.upload, self.drop, {c.drop}))
+        self._on(c.drop.clear, self.clear_picture)
+        self._then_run(self._on(c.examples.select, self.choose_picture))
+        self._on(shared.source.change, self.new_source)
+        self._then_run(self._on(c.edit.input, choose.choose_edit))
+        self._then_run(self._on(c.preset.input, choose.choose_preset))
+        self._then_run(self._on(c.method.input, choose.choose_method))
+        for prompt in (c.reference, c.target):
+            self._on(prompt.input, choose.write_prompts, trigger_mode="always_last")
+            self._run(prompt.submit, run.press, run.full)
+        self._on(shared.tab["edit"].select, self.opened)
+        self._then_run(self._on(shared.to_edit.change, self.handed, {shared.to_edit}), live=False)
+        self._run(c.go.click, run.press, run.full)
+        self._wire_live()
+        self._on(r.view.input, self.look)
+        self._on(r.gallery.select, self.choose_shot, {r.click})
+
+    def _wire_live(self) -> None:
+        """Settings, seed and mixing: the preview follows."""
+        c = self.controls
+        parts = [*(part for form in c.forms.values() for part in form.outputs()), c.seed, c.mixed]
+        triggers = [part.input for part in parts]
+        self._run(lambda *fn, **options: gr.on(triggers, *fn, **options), self.runner.live_coarse, self.runner.live_full)
+
+    def _inputs(self) -> set[Component]:
+        return {self.session, self.shared.source, self.results.view, *self.controls.inputs()}
+
+    def _outputs(self) -> list[Component]:
+        c = self.controls
+        plain = [c.drop, c.examples, c.method, c.edit, c.mixed, c.preset, c.reference, c.target, c.seed, c.go, c.message]
+        forms = [part for form in c.forms.values() for part in form.outputs()]
+        return [*plain, *c.columns.values(), *forms, *self.results.outputs(), self.shared.to_tune, self.shared.tabs]
+
+    def _on(self, event: Callable[..., Any], handler: Callable[..., Any], more: set[Component] = frozenset(), **options: Any) -> Any:
+        """A quick handler."""
+        return event(handler, self._inputs() | more, self._outputs(), show_progress="hidden", api_visibility="private", **options)
+
+    def _run(self, event: Callable[..., Any], first: Callable[..., Any], second: Callable[..., Any], mode: str = "always_last") -> Any:
+        """The coarse picture, then the full one."""
+        options = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "edit", "concurrency_limit": 8}
+        begun = event(first, self._inputs(), self._outputs(), trigger_mode=mode, **options)
+        return begun.then(second, self._inputs(), self._outputs(), trigger_mode="multiple", **options)
+
+    def _then_run(self, event: Any, live: bool = True) -> Any:
+        """After something was chosen: edit, where "Live" is on or the page must not stay empty."""
+        run = self.runner
+        pair = (run.live_coarse, run.live_full) if live else (run.coarse, run.full)
+        return self._run(event.then, *pair, mode="multiple")

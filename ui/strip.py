@@ -1,0 +1,41 @@
+"""The strip of pictures under the drop zone: those of the Data tab first, then the examples that came with the lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from core.data.images import decode_image
+from core.data.pictures import enlarge, fit_within
+from ui.state import LabImage
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples"
+SHOWN = 420  # pixels; the picture in the drop zone
+THUMBNAIL = 128
+
+
+class Strip:
+    """The examples, portraits of the source domain, are decoded once."""
+
+    def __init__(self, folder: Path = EXAMPLES) -> None:
+        self.examples = [LabImage(path.stem.replace("_", " "), decode_image(path)) for path in sorted(folder.glob("photo_*.png"))]
+
+    def all(self, source: list[LabImage] | None) -> list[LabImage]:
+        """In the order in which they stand on the page."""
+        return [*(source or []), *self.examples]
+
+    def thumbnails(self, source: list[LabImage] | None) -> list[tuple[Image.Image, None]]:
+        """For the gallery."""
+        return [(fit_within(enlarge(entry.image, THUMBNAIL), THUMBNAIL), None) for entry in self.all(source)]
+
+
+def shown(picture: LabImage | None) -> Any:
+    """A picture for the drop zone: upright, without metadata, large enough to be looked at."""
+    return None if picture is None else fit_within(enlarge(picture.image, SHOWN), SHOWN)
+
+
+def read_picture(path: str) -> LabImage:
+    """A dropped file; raises ShiftlabError for one that is no picture."""
+    return LabImage(Path(path).stem, decode_image(Path(path)))
