@@ -167,7 +167,9 @@ class Context:
 class Method(Protocol):
     """One file a paper in core/methods."""
 
-    settings_class: type[Settings]
+    settings_class: type[Settings]  # the same as edit_settings
+    edit_settings: type[Settings]  # what EditRequest.settings is
+    train_settings: type[Settings]  # what TrainRequest.settings is
 
     def edit(self, request: EditRequest, context: Context) -> Iterator[StepEvent | EditResult]: ...
 

@@ -1,0 +1,68 @@
+"""The losses of DiffusionCLIP (Kim et al., CVPR 2022, equations 3, 8 and 9), one number an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.models.clip import Clip, normalised
+from core.models.identity import Identity
+
+SMALLEST_AGREEMENT = 1e-7  # keeps the logarithm finite where an image has moved exactly against the direction
+
+
+def direction_loss(change: Tensor, direction: Tensor) -> Tensor:
+    """−log((1 + cos(ΔI, ΔT)) / 2): 0 when the image moved along the direction, log 2 across it, growing without bound against it.
+
+    change: E_I(x̂0) − E_I(x0), `(B, D)`; direction: ΔT `(D,)` of unit length. Returns `(B,)`.
+    """
+    cosine = normalised(change) @ direction
+    return -torch.log(((1.0 + cosine) / 2.0).clamp(min=SMALLEST_AGREEMENT))
+
+
+def l1_loss(x: Tensor, x0: Tensor) -> Tensor:
+    """Mean absolute difference over pixels and channels, `(B,)`."""
+    return (x - x0).abs().mean(dim=(1, 2, 3))
+
+
+@dataclass(frozen=True)
+class Originals:
+    """What the losses need of the original images, computed once: images `(N, 3, H, W)`, embeddings `(N, D)` and `(N, E)` or None."""
+
+    images: Tensor
+    clip: Tensor
+    identity: Tensor | None
+
+    def __getitem__(self, index: Tensor) -> Originals:
+        identity = None if self.identity is None else self.identity[index]
+        return Originals(self.images[index], self.clip[index], identity)
+
+
+class DiffusionCLIPLoss:
+    """w_clip·L_direction + w_id·L_id + w_l1·L1. L_id and L1 of weight 0 are not computed."""
+
+    def __init__(self, clip: Clip, identity: Identity | None, direction: Tensor, w_clip: float, w_l1: float, w_id: float) -> None:
+        self.clip = clip
+        self.identity = identity
+        self.direction = direction
+        self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id}
+
+    @torch.no_grad()
+    def originals(self, images: Tensor, batch: int = 32) -> Originals:
+        """The original images `(N, 3, H, W)` in [-1, 1] with the embeddings that the losses compare to."""
+        clip = torch.cat([self.clip.encode_image(part) for part in images.split(batch)])
+        if self.identity is None or not self.weights["identity"]:
+            return Originals(images, clip, None)
+        return Originals(images, clip, torch.cat([self.identity.embed(part) for part in images.split(batch)]))
+
+    def __call__(self, x: Tensor, originals: Originals) -> tuple[Tensor, dict[str, float]]:
+        """x `(B, 3, H, W)`, the edited images with gradient → (loss `()`, its terms before weighting, for the curves)."""
+        terms = {"clip": direction_loss(self.clip.encode_image(x) - originals.clip, self.direction).mean()}
+        if self.weights["l1"]:
+            terms["l1"] = l1_loss(x, originals.images).mean()
+        if self.identity is not None and originals.identity is not None:
+            terms["identity"] = (1.0 - (self.identity.embed(x) * originals.identity).sum(dim=-1)).mean()
+        loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        return loss, {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}

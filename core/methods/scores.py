@@ -1,0 +1,33 @@
+"""The scores that stand under an edited picture, as far as the loaded models allow."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from core.metrics.edit import identity_score, s_dir
+from core.metrics.image import psnr
+from core.types import Context
+
+
+def direction_of(reference: str, target: str, context: Context) -> Tensor | None:
+    """ΔT `(D,)` between two prompts, or None where there is no CLIP or the prompts name no direction."""
+    reference, target = reference.strip(), target.strip()
+    if context.clip is None or not reference or not target or reference == target:
+        return None
+    return context.clip.text_direction(reference, target)
+
+
+def edit_scores(x0: Tensor, x: Tensor, direction: Tensor | None, context: Context) -> list[dict[str, float]]:
+    """One dict an image: s_dir, identity, perceptual, psnr of x against x0, each `(B, 3, H, W)` in [-1, 1].
+
+    A score whose model is not loaded is left out. x is scored as it is shown, clamped to the range of a picture.
+    """
+    x = x.clamp(-1.0, 1.0)
+    columns = {"psnr": psnr(x, x0)}
+    if direction is not None:
+        columns["s_dir"] = s_dir(context.clip, x0, x, direction)
+    if context.identity is not None:
+        columns["identity"] = identity_score(context.identity, x0, x)
+    if context.perceptual is not None:
+        columns["perceptual"] = context.perceptual(x0, x).detach()
+    return [{name: float(column[i]) for name, column in columns.items()} for i in range(len(x))]

@@ -1,0 +1,61 @@
+"""Tiny random models for the methods, loaded once, and a memory in place of a run folder."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from core.metrics.perceptual import perceptual_of_identity
+from core.models.base import load_base
+from core.models.clip import load_clip
+from core.models.identity import load_identity
+from core.types import Context, Edit, EditCard
+from tests.tiny import IMAGE_SIZE, write_models
+
+
+class Memory:
+    """A Checkpointer that keeps the last state as a run folder would: copied, so that nothing trains on in it."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] | None = None
+        self.steps: list[int] = []
+
+    def load(self) -> dict[str, Any] | None:
+        return copy.deepcopy(self.kept)
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        self.steps.append(step)
+        self.kept = copy.deepcopy(state)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory) -> dict[str, Any]:
+    folder = write_models(tmp_path_factory.mktemp("checkpoints"))
+    identity = load_identity(folder / "identity")
+    return {
+        "base": load_base(folder / "base", dtype=torch.float32),
+        "clip": load_clip(folder / "clip"),
+        "identity": identity,
+        "perceptual": perceptual_of_identity(identity),
+    }
+
+
+@pytest.fixture
+def context(models) -> Context:
+    return Context(**models, checkpoints=Memory())
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(3, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(5)) * 2 - 1
+
+
+def random_edit(base, seed: int, name: str = "sketch", fingerprint: str | None = None) -> Edit:
+    """The base with noise on its weights: an edit that visibly does something."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = {key: value + 0.02 * torch.randn(value.shape, generator=generator) for key, value in base.state_dict().items()}
+    prompts = {"reference_prompt": "a photo of a person", "target_prompt": "a pencil sketch of a person"}
+    return Edit(EditCard(name=name, method="diffusionclip", base_fingerprint=fingerprint or base.fingerprint, **prompts), weights)
