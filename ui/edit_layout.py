@@ -75,7 +75,9 @@ def build_layout(lab: Any, presets: list[str]) -> tuple[gr.State, Controls, Resu
 
 def _controls(lab: Any, presets: list[str]) -> Controls:
     with gr.Column(elem_classes="card source"):
-        drop = drop_zone(label="Image", show_label=False, height=220, elem_id="edit-image", placeholder="Drop a picture, or choose one below")
+        drop = drop_zone(
+            label="Image", show_label=False, height=220, elem_id="edit-image", placeholder="Drop a picture, or choose one below"
+        )
         examples = _strip("Examples", "edit-examples")
     names = [(getattr(method, "title", key), key) for key, method in lab.methods.items()]
     with gr.Column(elem_classes="card"):
@@ -131,7 +133,7 @@ def _results() -> Results:
         with gr.Row(elem_classes="history-row"):
             gr.HTML('<h2 class="heading">This session</h2>', min_width=100)
             click = gr.Radio(
-                [BRING_BACK, COMPARE], value=BRING_BACK, label="A click", show_label=False, container=False, scale=0, min_width=330,
+                [BRING_BACK, COMPARE], value=BRING_BACK, label="A click", show_label=False, container=False, scale=0, min_width=300,
                 elem_id="edit-click",
             )  # fmt: skip
         gallery = _strip("History", "edit-history")

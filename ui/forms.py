@@ -111,11 +111,15 @@ def sentence(settings_class: type[Settings], problem: Mapping[str, Any]) -> str:
     title = label_of(name, field) if field else name
     limit = problem.get("ctx", {})
     said = {
-        "greater_than_equal": "must be at least {ge}",
-        "greater_than": "must be more than {gt}",
-        "less_than_equal": "must be at most {le}",
-        "less_than": "must be less than {lt}",
+        "greater_than_equal": "must be at least {ge:g}",
+        "greater_than": "must be more than {gt:g}",
+        "less_than_equal": "must be at most {le:g}",
+        "less_than": "must be less than {lt:g}",
         "string_too_short": "must not be empty",
+        "string_too_long": "must be at most {max_length} characters long",
+        "literal_error": "must be {expected}",
+        "float_parsing": "must be a number",
+        "int_parsing": "must be a whole number",
         "int_from_float": "must be a whole number",
         "missing": "is missing",
         "extra_forbidden": "is not a setting of this method",
