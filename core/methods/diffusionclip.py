@@ -121,7 +121,7 @@ def _encode(
 def _generate(
     eps_model: EpsModel, latent: Tensor, settings: DiffusionCLIPEdit, noise: ItemNoise, context: Context
 ) -> Generator[StepEvent, None, Tensor]:
-    """Yields "generate" events and returns the images `(B, 3, H, W)`."""
+    """Yields "generate" events and returns the images `(B, 3, H, W)` in [-1, 1]."""
     steps = min(settings.generation_steps, settings.return_step + 1)  # a low return step has no room for more
     timesteps = paper_timesteps(steps, settings.return_step)
     x = latent
@@ -129,4 +129,4 @@ def _generate(
         x = lower
         yield StepEvent("generate", step, steps)
         stop_if_asked(context)
-    return x
+    return x.clamp(-1.0, 1.0)

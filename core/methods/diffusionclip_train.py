@@ -197,7 +197,7 @@ def _sampled(tuning: FineTuning, samples: Tensor, latents: Tensor, direction: Te
     """The same few pictures, edited by the network as it is now, with their mean scores."""
     return_step = tuning.settings.return_step
     timesteps = paper_timesteps(min(tuning.settings.sample_steps, return_step + 1), return_step)
-    edited = generated(tuning.eps, latents, timesteps, context)
+    edited = generated(tuning.eps, latents, timesteps, context).clamp(-1.0, 1.0)
     with context.lock:
         scores = edit_scores(samples, edited, direction, context)
     means = {name: sum(score[name] for score in scores) / len(scores) for name in scores[0]}

@@ -20,9 +20,8 @@ def direction_of(reference: str, target: str, context: Context) -> Tensor | None
 def edit_scores(x0: Tensor, x: Tensor, direction: Tensor | None, context: Context) -> list[dict[str, float]]:
     """One dict an image: s_dir, identity, perceptual, psnr of x against x0, each `(B, 3, H, W)` in [-1, 1].
 
-    A score whose model is not loaded is left out. x is scored as it is shown, clamped to the range of a picture.
+    A score whose model is not loaded is left out.
     """
-    x = x.clamp(-1.0, 1.0)
     columns = {"psnr": psnr(x, x0)}
     if direction is not None:
         columns["s_dir"] = s_dir(context.clip, x0, x, direction)

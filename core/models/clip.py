@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -93,6 +94,7 @@ class Clip:
         self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
         self._texts: OrderedDict[str, Tensor] = OrderedDict()
+        self._texts_lock = threading.Lock()
 
     def preprocess(self, x: Tensor) -> Tensor:
         """Images `(B, 3, H, W)` in [-1, 1] → `(B, 3, size, size)` as the tower wants them.
@@ -116,16 +118,17 @@ class Clip:
 
     def encode_text(self, texts: list[str]) -> Tensor:
         """Prompts → unit embeddings `(B, D)` float32. Kept, because a page asks for the same few prompts again and again."""
-        missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
-        if missing:
-            with torch.no_grad():
-                features = self.model.encode_text(self.tokenizer(missing).to(self.device))
-            self._texts.update(zip(missing, F.normalize(features.float(), dim=-1), strict=True))
-        for text in texts:
-            self._texts.move_to_end(text)
-        embeddings = torch.stack([self._texts[text] for text in texts])
-        while len(self._texts) > TEXT_CACHE_SIZE:
-            self._texts.popitem(last=False)
+        with self._texts_lock:  # the page and the worker may ask at once
+            missing = [text for text in dict.fromkeys(texts) if text not in self._texts]
+            if missing:
+                with torch.no_grad():
+                    features = self.model.encode_text(self.tokenizer(missing).to(self.device))
+                self._texts.update(zip(missing, F.normalize(features.float(), dim=-1), strict=True))
+            for text in texts:
+                self._texts.move_to_end(text)
+            embeddings = torch.stack([self._texts[text] for text in texts])
+            while len(self._texts) > TEXT_CACHE_SIZE:
+                self._texts.popitem(last=False)
         return embeddings
 
     def text_direction(self, reference: str, target: str, templates: Sequence[str] | None = None) -> Tensor:

@@ -1,5 +1,7 @@
 """The embedded CLIP: preprocessing, gradients, prompts and directions. Tiny random model, no network."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -91,13 +93,21 @@ def test_prompts_that_point_nowhere_are_sentences(clip, reference, target, said)
         clip.text_direction(reference, target)
 
 
-def test_half_precision_folder_is_read_as_float32(clip, tmp_path):
-    config = {"model_cfg": CLIP_CONFIG, "preprocess_cfg": CLIP_PREPROCESSING}
-    save_clip(tmp_path, clip.model, config, {"name": "again", "templates": ["{}", "{}, drawn"]})
+CONFIG = {"model_cfg": CLIP_CONFIG, "preprocess_cfg": CLIP_PREPROCESSING}
+
+
+def test_what_is_saved_comes_back(clip, tmp_path):
+    save_clip(tmp_path, clip.model, CONFIG, {"name": "again", "templates": ["{}", "{}, drawn"]})
     again = load_clip(tmp_path)
     assert again.fingerprint == clip.fingerprint
     assert again.name == "again" and again.templates == ("{}", "{}, drawn")
-    assert next(again.model.parameters()).dtype == torch.float32
+
+
+def test_half_precision_is_read_as_float32(clip, tmp_path):
+    save_clip(tmp_path, copy.deepcopy(clip.model).half(), CONFIG, {})
+    again = load_clip(tmp_path)
+    assert {value.dtype for value in again.model.parameters()} == {torch.float32}
+    assert torch.allclose(again.encode_image(images()), clip.encode_image(images()), atol=1e-2)
 
 
 def test_a_folder_without_weights_is_a_sentence(tmp_path):
