@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from core.data.checkpoints import FolderCheckpoints
 from core.methods import METHODS
 from core.methods.diffusionclip_settings import DiffusionCLIPTune
 from core.methods.losses import DiffusionCLIPLoss
@@ -92,17 +93,18 @@ def test_the_identity_loss_has_a_gradient_in_saving_mode(context, images):
 
 
 @pytest.mark.parametrize("mode", ["chained", "saving"])
-def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(context, images, mode):
+def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(context, images, mode, tmp_path):
     task = request(images, mode=mode, epochs=3, batch_size=2)
     _, whole = run(context, task)
 
-    memory, seen = Memory(), []
-    context.checkpoints, context.should_stop = memory, lambda: len(seen) >= 3
+    saved, seen = [], []
+    context.checkpoints, context.should_stop = FolderCheckpoints(tmp_path, saved.append), lambda: len(seen) >= 3
     with pytest.raises(Stopped):
         for event in METHOD.train(task, context):
             seen.extend(updates([event]))
-    assert memory.steps == [3]
+    assert saved == [3]
 
+    context.checkpoints = FolderCheckpoints(tmp_path)
     context.should_stop = lambda: False
     events, resumed = run(context, task)
     assert [event.step for event in updates(events)] == [4, 5, 6]
