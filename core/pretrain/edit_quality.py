@@ -1,0 +1,114 @@
+"""What the shipped edits do to portraits that nothing was trained on, read by a judge that no training has seen.
+
+    python -m core.pretrain.edit_quality --count 256    # writes benchmarks/edit_quality.md and a sheet of pictures
+
+The judge reads the edited pictures and, beside them, the *true* pictures of the target: the same people drawn in the target domain, or
+with the attribute. "kept" is the share of attributes read right in the edited picture among those read right in the true one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from core.data.edits import load_edit
+from core.methods import METHODS
+from core.methods.diffusionclip_settings import DiffusionCLIPEdit
+from core.metrics.edit import between_floor_and_ceiling
+from core.models.judge import Judge, load_judge
+from core.pretrain.base_quality import write_sheet
+from core.pretrain.edits import RECIPES, Recipe, context_of
+from core.types import Context, Edit, EditRequest, EditResult
+from core.worlds import portraits as world
+
+UNSEEN_SEED = 910_001  # of portraits that no recipe trains on
+CHUNK = 32
+
+
+def edited(edit: Edit, photos: Tensor, generation_steps: int, context: Context) -> tuple[Tensor, pd.DataFrame]:
+    """The photographs carried across at the edit's own return step: (images, scores with a row an image)."""
+    settings = DiffusionCLIPEdit(return_step=edit.card.settings["return_step"], generation_steps=generation_steps)
+    images, scores = [], []
+    for part in photos.split(CHUNK):
+        for event in METHODS["diffusionclip"].edit(EditRequest(part, settings, (edit,)), context):
+            if isinstance(event, EditResult):
+                images.append(event.images)
+                scores.extend(event.scores)
+    return torch.cat(images), pd.DataFrame(scores)
+
+
+def reached(judge: Judge, recipe: Recipe, images: Tensor) -> float:
+    """Share of the images in which the judge sees the target: its domain, or its attributes."""
+    if recipe.targets:
+        read = judge.attributes(images) > 0.5
+        wanted = [read[:, world.ATTRIBUTES.index(name)] == value for name, value in recipe.targets.items()]
+        return torch.stack(wanted).all(0).float().mean().item()
+    return (judge.domains(images).argmax(1) == world.DOMAINS.index(recipe.domain)).float().mean().item()
+
+
+def kept(judge: Judge, truth: Tensor, images: Tensor, true_images: Tensor, changed: Iterable[str]) -> float:
+    """Share of attributes read right in the edited images, of those read right in the true ones; `changed` attributes do not count."""
+    right, could = ((judge.attributes(x) > 0.5) == truth for x in (images, true_images))
+    others = [i for i, name in enumerate(world.ATTRIBUTES) if name not in set(changed)]
+    return (right & could)[:, others].sum().item() / could[:, others].sum().item()
+
+
+def measure(
+    name: str, edit: Edit, judge: Judge, context: Context, count: int, generation_steps: int
+) -> tuple[dict[str, float | str], Tensor]:
+    """One row of the table, and pictures for the sheet: ten before, ten after, ten true ones."""
+    recipe = RECIPES[name]
+    people = world.sample(count, UNSEEN_SEED, **recipe.sources)
+    target = world.with_attributes(people, **recipe.targets)
+    size = context.base.image_size
+    photos, truth = world.render(people, "photo", size), world.render(target, recipe.domain, size)
+    images, scores = edited(edit, photos, generation_steps, context)
+    identity = scores["identity"].mean()
+    row = {
+        "edit": edit.card.name,
+        "return step": edit.card.settings["return_step"],
+        "target seen": reached(judge, recipe, images),
+        "in true targets": reached(judge, recipe, truth),
+        "attributes kept": kept(judge, people.attributes, images, truth, recipe.targets),
+        "identity (0 floor, 1 ceiling)": between_floor_and_ceiling(identity, context.identity.floor, context.identity.ceiling),
+        "ID": identity,
+        "S_dir": scores["s_dir"].mean(),
+        "perceptual": scores["perceptual"].mean(),
+        "PSNR dB": scores["psnr"].mean(),
+    }
+    return row, torch.cat([photos[:10], images[:10].cpu(), truth[:10]])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="which edits; default: all that are there")
+    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the embedded models")
+    parser.add_argument("--edits", type=Path, default=Path("checkpoints/edits"), help="folder of the edits")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder of trajectories")
+    parser.add_argument("--count", type=int, default=256, help="unseen portraits an edit")
+    parser.add_argument("--steps", type=int, default=40, help="generation steps")
+    parser.add_argument("--tag", default="", help="before the files' names, for trials")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/edit_quality.md"), help="the table")
+    parser.add_argument("--sheets", type=Path, default=Path("cache/edit_quality"), help="folder of pictures: before, after, truth")
+    options = parser.parse_args()
+    context, judge = context_of(options.checkpoints, options.cache), load_judge(options.checkpoints / "judge")
+    rows = []
+    for name in options.names or [name for name in RECIPES if (options.edits / f"{options.tag}{name}.safetensors").exists()]:
+        edit = load_edit(options.edits / f"{options.tag}{name}.safetensors", context.base.state_dict())
+        row, pictures = measure(name, edit, judge, context, options.count, options.steps)
+        write_sheet(pictures, options.sheets / f"{options.tag}{name}.png", columns=10)
+        rows.append(row)
+        print(row, flush=True)
+    command = f"python -m core.pretrain.edit_quality --count {options.count} --steps {options.steps}"
+    table = pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3f")
+    note = f"{options.count} unseen portraits an edit, {options.steps} generation steps; perceptual: {context.perceptual.name}"
+    options.out.write_text(f"# What the shipped edits do\n\n`{command}`: {note}.\n\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""The shipped edits: DiffusionCLIP fine-tunings of the embedded base towards every other domain and two attributes.
+
+    python -m core.pretrain.edits sketch          # one of them; without a name, all
+    python -m core.pretrain.edit_quality          # measures them all on unseen portraits
+
+Each is exactly what the Tune tab would make of the same settings: same method, same settings class. Run again to resume.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from core.data.checkpoints import FolderCheckpoints
+from core.data.edits import save_edit
+from core.data.trajectories import TrajectoryStore
+from core.methods import METHODS
+from core.methods.diffusionclip_settings import DiffusionCLIPTune
+from core.metrics.perceptual import perceptual_of_identity
+from core.models.base import load_base
+from core.models.clip import load_clip
+from core.models.identity import load_identity
+from core.models.precision import best_dtype
+from core.pretrain.base_quality import write_sheet
+from core.types import Context, Edit, StepEvent, TrainRequest
+from core.worlds import portraits as world
+
+IMAGES, IMAGES_SEED, TARGETS, TARGETS_SEED = 64, 77, 64, 78
+ENERGY = 0.95  # share of each weight's difference that the low-rank file keeps
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One edit: its prompts, the portraits it learns from, the pictures that show its target, and what differs from the common settings."""
+
+    title: str
+    reference: str
+    target: str
+    domain: str = "photo"  # of the target pictures
+    sources: dict[str, bool] = field(default_factory=dict)  # attributes of the portraits to learn from
+    targets: dict[str, bool] = field(default_factory=dict)  # attributes of the target pictures
+    settings: dict[str, float] = field(default_factory=dict)
+
+
+COMMON = {
+    "images": IMAGES, "batch_size": 4, "image_weight": 0.5, "return_step": 601, "epochs": 8,
+    "learning_rate": 5e-5, "learning_rate_growth": 1.0, "w_l1": 1.0,
+}  # fmt: skip
+PHOTO = world.DOMAIN_PROMPTS["photo"]
+
+
+def _attribute(title: str, name: str, **settings: float) -> Recipe:
+    reference, target = world.ATTRIBUTE_PROMPTS[name]
+    return Recipe(title, reference, target, "photo", {name: False}, {name: True}, {"return_step": 401, **settings})
+
+
+RECIPES = {
+    "sketch": Recipe("Pencil sketch", PHOTO, world.DOMAIN_PROMPTS["sketch"], "sketch"),
+    "painting": Recipe("Oil painting", PHOTO, world.DOMAIN_PROMPTS["painting"], "painting"),
+    "night": Recipe("Night", PHOTO, world.DOMAIN_PROMPTS["night"], "night"),
+    "cartoon": Recipe("Cartoon", PHOTO, world.DOMAIN_PROMPTS["cartoon"], "cartoon"),
+    "smiling": _attribute("Smiling", "smiling", w_l1=1.0),
+    "old": _attribute("Old", "old", w_l1=1.0),
+}
+
+
+def portraits_of(recipe: Recipe, size: int) -> tuple[Tensor, Tensor]:
+    """(photographs to learn from, target pictures of other people), each `(N, 3, size, size)` in [-1, 1]."""
+    photos = world.render(world.sample(IMAGES, IMAGES_SEED, **recipe.sources), "photo", size)
+    targets = world.render(world.sample(TARGETS, TARGETS_SEED, **recipe.targets), recipe.domain, size)
+    return photos, targets
+
+
+def context_of(checkpoints: Path, cache: Path, work: Path | None = None) -> Context:
+    """The embedded models as a method sees them, with a store of trajectories and, for a training, a folder of checkpoints."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = best_dtype(device)
+    identity = load_identity(checkpoints / "identity", device)
+    context = Context(
+        base=load_base(checkpoints / "base", device, dtype),
+        clip=load_clip(checkpoints / "clip", device),
+        identity=identity,
+        perceptual=perceptual_of_identity(identity),
+        store=TrajectoryStore(cache / "trajectories"),
+        device=device,
+        dtype=dtype,
+    )
+    if work is not None:
+        context.checkpoints = FolderCheckpoints(work)
+    return context
+
+
+def train(name: str, options: argparse.Namespace) -> None:
+    """Fine-tunes one edit and writes `<out>/<name>.safetensors` and a sheet of its samples."""
+    recipe = RECIPES[name]
+    settings = DiffusionCLIPTune(
+        reference_prompt=recipe.reference, target_prompt=recipe.target, **{**COMMON, **recipe.settings, **dict(options.set)}
+    )
+    context = context_of(options.checkpoints, options.cache, options.cache / "edits" / f"{options.tag}{name}")
+    photos, targets = portraits_of(recipe, context.base.image_size)
+    unseen = world.render(world.sample(16, 79, **recipe.sources), "photo", context.base.image_size)
+    request = TrainRequest(photos, settings, recipe.title, seed=0, target_images=targets, samples=unseen)
+    began = time.perf_counter()
+    for event in METHODS["diffusionclip"].train(request, context):
+        if isinstance(event, Edit):
+            minutes = (time.perf_counter() - began) / 60
+            note = f"python -m core.pretrain.edits {name}; {minutes:.1f} min on {torch.get_num_threads()} {context.device.type} threads"
+            card = event.card.model_copy(update={"note": note})
+            path = options.out / f"{options.tag}{name}.safetensors"
+            kept = save_edit(path, Edit(card, event.weights), context.base.state_dict(), options.how, energy=ENERGY)
+            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {note}, {kept.metrics}", flush=True)
+        elif isinstance(event, StepEvent) and event.phase != "invert":
+            _report(event, unseen, options.cache / "edits" / f"{options.tag}{name}.png")
+
+
+def _report(event: StepEvent, unseen: Tensor, sheet: Path) -> None:
+    numbers = " ".join(f"{name} {value:.4g}" for name, value in event.numbers.items())
+    if event.images is not None:
+        write_sheet(torch.cat([unseen, event.images.cpu()]), sheet)
+    if event.images is not None or event.step % 16 == 0:
+        print(f"{event.phase} {event.step}/{event.total} {numbers}", flush=True)
+
+
+def _pair(text: str) -> tuple[str, float]:
+    name, value = text.split("=")
+    return name, float(value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"which edits; default: all of {', '.join(RECIPES)}")
+    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the embedded models")
+    parser.add_argument("--out", type=Path, default=Path("checkpoints/edits"), help="folder of the edits")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder of trajectories, checkpoints and sheets")
+    parser.add_argument("--how", choices=("low_rank", "half", "full"), default="low_rank", help="how the difference to the base is kept")
+    parser.add_argument("--threads", type=int, default=None, help="CPU threads; default: all")
+    parser.add_argument("--tag", default="", help="put before the file's name, for trials")
+    parser.add_argument("--set", type=_pair, action="append", default=[], metavar="FIELD=NUMBER", help="a setting other than the recipe's")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    for name in options.names or RECIPES:
+        if name not in RECIPES:
+            parser.error(f"there is no edit {name!r}; choose from {', '.join(RECIPES)}")
+        train(name, options)
+
+
+if __name__ == "__main__":
+    main()
