@@ -115,6 +115,19 @@ class EditResult:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a training will ask of the network, so that its time and memory can be told before it starts. A call is one image at one timestep.
+
+    inference: calls without gradient; learning: calls with a backward pass; held: calls whose activations stand in memory at once.
+    """
+
+    inference: int
+    learning: int
+    held: int
+    gradient_checkpointing: bool = False
+
+
 class EpsModel(Protocol):
     """A noise predictor: `eps(x, t)` with x `(B, 3, H, W)` and t a long tensor `(B,)` returns ε `(B, 3, H, W)`."""
 
@@ -167,10 +180,11 @@ class Context:
 class Method(Protocol):
     """One file a paper in core/methods."""
 
-    settings_class: type[Settings]  # the same as edit_settings
     edit_settings: type[Settings]  # what EditRequest.settings is
     train_settings: type[Settings]  # what TrainRequest.settings is
 
     def edit(self, request: EditRequest, context: Context) -> Iterator[StepEvent | EditResult]: ...
 
     def train(self, request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]: ...
+
+    def work(self, settings: Settings, images: int, samples: int) -> Work: ...

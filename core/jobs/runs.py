@@ -82,7 +82,7 @@ class RunFolder:
             file.write(json.dumps(row) + "\n")
 
     def numbers(self) -> list[dict[str, Any]]:
-        """The rows of stats.jsonl, in order. After a resume, rows beyond the checkpoint that it went on from are replaced by the new ones."""
+        """The rows of stats.jsonl by step. A resumed training repeats the steps since its checkpoint; their later rows count."""
         rows: dict[tuple[str, int], dict[str, Any]] = {}
         try:
             lines = (self.path / "stats.jsonl").read_text().splitlines()

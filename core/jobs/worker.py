@@ -56,10 +56,12 @@ class Worker:
         """Cancels this job and no other, whether it waits or runs; False where it does neither."""
         if self._store.move(id, ("queued",), "cancelled", CANCELLED):
             return True
+        self._to_stop.add(id)
         if self._store.move(id, ("running",), "cancelling", STOPPING):
-            self._to_stop.add(id)
             return True
-        return False
+        self._to_stop.discard(id)  # it ended before it was told
+        job = self._store.get(id)
+        return job is not None and job.state in ("cancelling", "cancelled")
 
     def save_now(self, id: str) -> None:
         """Asks the running job to save its state after the present step."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from core.data.edits import check_base
 from core.methods.diffusionclip_settings import DiffusionCLIPEdit, DiffusionCLIPTune
 from core.methods.diffusionclip_train import train
+from core.methods.diffusionclip_work import training_work
 from core.methods.scores import direction_of, edit_scores
 from core.methods.tuned import TunedModels
 from core.methods.walks import locked, start_latents, stop_if_asked
@@ -26,7 +27,7 @@ from core.process.mixing import Hybrid
 from core.process.noise import ItemNoise
 from core.process.sampling import generate
 from core.process.timesteps import paper_timesteps
-from core.types import Context, Edit, EditRequest, EditResult, EpsModel, ShiftlabError, StepEvent, TrainRequest
+from core.types import Context, Edit, EditRequest, EditResult, EpsModel, Settings, ShiftlabError, StepEvent, TrainRequest, Work
 
 PASS_STEPS = 6  # DDIM steps of one pass into the source (supplement, "unseen domains")
 
@@ -34,7 +35,6 @@ PASS_STEPS = 6  # DDIM steps of one pass into the source (supplement, "unseen do
 class DiffusionCLIP:
     """Fine-tunes a base towards a prompt, and carries images across with what came of it."""
 
-    settings_class = DiffusionCLIPEdit
     edit_settings = DiffusionCLIPEdit
     train_settings = DiffusionCLIPTune
 
@@ -44,6 +44,11 @@ class DiffusionCLIP:
     def train(self, request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]:
         """Yields events and ends with the Edit. See diffusionclip_train.train."""
         return train(request, context)
+
+    def work(self, settings: Settings, images: int, samples: int) -> Work:
+        """The network calls of a training on so many images, with so many samples to show."""
+        assert isinstance(settings, DiffusionCLIPTune)
+        return training_work(settings, images, samples)
 
     @torch.no_grad()
     def edit(self, request: EditRequest, context: Context) -> Iterator[StepEvent | EditResult]:
