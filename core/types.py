@@ -73,7 +73,7 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class EditRequest:
-    """What goes into `method.edit`. `edits` holds none, one, or several edits for a hybrid; `seed` is the first item's, item i has seed + i."""
+    """What goes into `method.edit`. `edits` holds none, one, or several for a hybrid; `seed` is the first item's, item i has seed + i."""
 
     images: Tensor  # (B, 3, H, W) in [-1, 1]
     settings: Settings
@@ -83,7 +83,7 @@ class EditRequest:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What goes into `method.train`: the images to learn from, the name of the edit to be, and target images where a direction needs them."""
+    """What goes into `method.train`: images to learn from, the name of the edit to be, target images where a direction needs them."""
 
     images: Tensor  # (N, 3, H, W) in [-1, 1]
     settings: Settings
@@ -117,8 +117,9 @@ class EditResult:
 
 @dataclass(frozen=True)
 class Work:
-    """What a training will ask of the network, so that its time and memory can be told before it starts. A call is one image at one timestep.
+    """What a training will ask of the network, so that its time and memory can be told before it starts.
 
+    A call is one image at one timestep.
     inference: calls without gradient; learning: calls with a backward pass; held: calls whose activations stand in memory at once.
     """
 
@@ -160,7 +161,7 @@ class Stopped(Exception):
 class Context:
     """What a method may use. It never sees the page or a thread.
 
-    base, clip, identity, perceptual, store: see core/models, core/metrics and core/data; typed as Any here because this file stands below them.
+    base, clip, identity, perceptual, store: see core/models, core/metrics and core/data; Any, because this file stands below them.
     lock: held for one step at a time (`with context.lock:`), so that a preview waits at most one training step.
     """
 
