@@ -21,7 +21,7 @@ class Grid(Enum):
 class Sample(Settings):
     method: ClassVar[str] = "sample"
     prompt: str = Field("a photo", title="Prompt", description="what to see", min_length=1)
-    return_step: int = Field(401, ge=1, le=981, title="Return step", description="how far back", json_schema_extra={"unit": "t", "step": 20})
+    return_step: int = Field(401, ge=1, le=981, title="Return step", description="how far back", json_schema_extra={"step": 20})
     strength: float = Field(1.0, ge=0, le=1, title="Strength", json_schema_extra={"step": 0.05})
     rate: float = Field(8e-6, gt=0, le=1e-2, title="Learning rate")
     live: bool = Field(True, title="Live")
@@ -38,7 +38,7 @@ class Sample(Settings):
         return table
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def form() -> Form:
     with gr.Blocks():
         return build_form(Sample, prefix="test-")

@@ -1,0 +1,57 @@
+"""A lab without networks: its edits turn pictures grey, at once. What the page needs of `core.lab.Lab`, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+from core.methods.diffusionclip_settings import DiffusionCLIPEdit
+from core.types import Edit, EditCard, EditRequest, EditResult, ShiftlabError, StepEvent
+
+PHOTO = "a photo of a person"
+
+
+def entry(key: str, target: str, shipped: bool = True, why_not: str = "") -> SimpleNamespace:
+    card = EditCard(
+        name=key.replace("-", " "), method="diffusionclip", base_fingerprint="here" if not why_not else "elsewhere",
+        reference_prompt=PHOTO, target_prompt=target, settings={"return_step": 601},
+    )  # fmt: skip
+    return SimpleNamespace(key=key, name=card.name, card=card, shipped=shipped, usable=not why_not, why_not=why_not)
+
+
+class FakeLab:
+    """`asked` keeps every request; `on_step` is called at each step, so that a test can change its mind in between."""
+
+    def __init__(self) -> None:
+        self.methods = {"diffusionclip": SimpleNamespace(edit_settings=DiffusionCLIPEdit, title="DiffusionCLIP")}
+        self.base = SimpleNamespace(image_size=16, fingerprint="here")
+        self.identity = SimpleNamespace(name="fake identity", floor=0.1, ceiling=0.9)
+        self.perceptual = SimpleNamespace(name="fake features")
+        self.forget()
+
+    def forget(self) -> None:
+        """As new: what is offered, and nothing asked yet."""
+        self.offered = [
+            entry("pencil-sketch", "a pencil sketch of a person"),
+            entry("my-night", "a photo of a person at night", shipped=False),
+            entry("alien", "an alien", why_not="The edit “alien” was made for another base."),
+        ]
+        self.asked: list[EditRequest] = []
+        self.on_step = lambda step: None
+
+    def edits(self) -> list[SimpleNamespace]:
+        return self.offered
+
+    def load_edit(self, key: str) -> Edit:
+        found = next((offered for offered in self.offered if offered.key == key), None)
+        if found is None or not found.usable:
+            raise ShiftlabError(found.why_not if found else "This edit is gone.")
+        return Edit(found.card, {})
+
+    def edit(self, request: EditRequest) -> Iterator[StepEvent | EditResult]:
+        self.asked.append(request)
+        for step in range(1, request.settings.generation_steps + 1):
+            self.on_step(step)
+            yield StepEvent("generate", step, request.settings.generation_steps)
+        grey = request.images.mean(1, keepdim=True).expand_as(request.images)
+        yield EditResult(grey, [{"identity": 0.7, "s_dir": 0.2, "perceptual": 0.3, "psnr": 20.0}], {"generate": 0.1, "cached": 1.0})

@@ -1,0 +1,250 @@
+"""The Edit tab's handlers on a lab without networks: what is asked for, what is shown, what is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from core.data.png import read_request, write_png
+from tests.ui.fake_lab import PHOTO, FakeLab
+from ui.edit_layout import COMPARE, DIFFERENCE, SLIDER
+from ui.edit_tab import EditTab
+from ui.session import Session
+from ui.state import LabImage, ToEdit, create_shared
+
+SKETCH = "a pencil sketch of a person"
+
+
+class Visitor:
+    """One visitor's page: the values in the components, changed as the handlers say."""
+
+    def __init__(self, tab: EditTab) -> None:
+        self.tab = tab
+        self.session = Session()
+        parts = {*tab._inputs(), tab.controls.drop, tab.shared.to_edit, tab.results.click}
+        self.values: dict[Any, Any] = {part: getattr(part, "value", None) for part in parts}
+        self.values |= {tab.session: self.session, tab.shared.source: []}
+        self.shown: dict[Any, Any] = {}
+
+    def take(self, updates: dict[Any, Any]) -> dict[Any, Any]:
+        assert updates, "Gradio takes an empty dict for a value"
+        assert set(updates) <= set(self.tab._outputs())
+        for part, update in updates.items():
+            change = update if isinstance(update, dict) and "__type__" in update else {"value": update}
+            if "value" in change:
+                self.values[part] = self.shown[part] = change["value"]
+        return updates
+
+    def run(self) -> None:
+        for handler in (self.tab.runner.press, self.tab.runner.full):
+            for updates in handler(self.values):
+                self.take(updates)
+
+    def type(self, reference: str, target: str) -> dict[Any, Any]:
+        c = self.tab.controls
+        self.values |= {c.reference: reference, c.target: target}
+        return self.take(self.tab.chooser.write_prompts(self.values))
+
+
+@pytest.fixture(scope="module")
+def tab() -> EditTab:
+    """Built once: the tab itself keeps nothing of a visitor."""
+    with gr.Blocks() as page:
+        shared = create_shared(page)
+        with gr.Tabs() as shared.tabs, gr.Tab("Edit", id="edit") as shared.tab["edit"]:
+            tab = EditTab(FakeLab(), shared)
+            tab.wire()
+    return tab
+
+
+@pytest.fixture
+def lab(tab: EditTab) -> FakeLab:
+    tab.lab.forget()
+    return tab.lab
+
+
+@pytest.fixture
+def visitor(tab: EditTab, lab: FakeLab) -> Visitor:
+    visitor = Visitor(tab)
+    visitor.take(visitor.tab.start(visitor.values))
+    return visitor
+
+
+def test_the_page_starts_with_an_example_an_edit_and_its_settings(visitor: Visitor) -> None:
+    c = visitor.tab.controls
+    assert visitor.session.picture is not None
+    assert visitor.values[c.edit] == "pencil-sketch"
+    assert (visitor.values[c.reference], visitor.values[c.target]) == (PHOTO, SKETCH)
+    assert visitor.values[c.preset] == "Pencil sketch"
+    assert visitor.values[c.forms["diffusionclip"].components["return_step"]] == 601
+
+
+def test_a_press_shows_a_coarse_picture_first_and_keeps_the_full_one(visitor: Visitor, lab: FakeLab) -> None:
+    visitor.run()
+    assert [request.settings.generation_steps for request in lab.asked] == [6, 40]
+    assert [shot.number for shot in visitor.session.shots] == [1]
+    assert visitor.session.shown is not None and not visitor.session.shown.coarse
+    before, after = visitor.shown[visitor.tab.results.slider]
+    assert before.size == after.size == (640, 640)
+    assert 'aria-valuenow="0.70"' in visitor.shown[visitor.tab.results.scores]
+
+
+def test_a_newer_request_stops_the_full_picture(visitor: Visitor, lab: FakeLab) -> None:
+    for updates in visitor.tab.runner.press(visitor.values):
+        visitor.take(updates)
+    reached: list[int] = []
+
+    def change_of_mind(step: int) -> None:
+        reached.append(step)
+        if step == 5:
+            visitor.session.new_ticket()
+
+    lab.on_step = change_of_mind
+    assert [u for u in visitor.tab.runner.full(visitor.values) if visitor.tab.results.slider in u] == []
+    assert max(reached) == 5
+    assert visitor.session.shots == []
+
+
+def test_live_off_leaves_everything_to_the_button(visitor: Visitor, lab: FakeLab) -> None:
+    visitor.values[visitor.tab.controls.live] = False
+    assert list(visitor.tab.runner.live_coarse(visitor.values)) == list(visitor.tab.runner.live_full(visitor.values)) == []
+    assert lab.asked == []
+
+
+def test_prompts_without_an_edit_go_to_tune(visitor: Visitor) -> None:
+    c, shared = visitor.tab.controls, visitor.tab.shared
+    updates = visitor.type(PHOTO, "a bronze statue of a person")
+    assert visitor.values[c.edit] is None
+    assert updates[c.go]["value"] == "Fine-tune for these prompts"
+    visitor.run()
+    handed = visitor.shown[shared.to_tune]
+    assert handed.method == "diffusionclip"
+    assert handed.settings == {"reference_prompt": PHOTO, "target_prompt": "a bronze statue of a person", "return_step": 601}
+    assert handed.images == (visitor.session.picture,)
+
+
+@pytest.mark.parametrize(
+    ("reference", "target", "said"),
+    [(PHOTO, "  ", "target prompt is empty"), ("", SKETCH, "reference prompt is empty"), (PHOTO, PHOTO + ".", "Both prompts say the same")],
+)
+def test_prompts_that_say_nothing_are_answered_in_words(visitor: Visitor, reference: str, target: str, said: str) -> None:
+    visitor.type(reference, target)
+    visitor.run()
+    assert said in visitor.shown[visitor.tab.controls.message]
+    assert visitor.tab.shared.to_tune not in visitor.shown
+
+
+def test_prompts_are_matched_whatever_their_case_and_spaces(visitor: Visitor) -> None:
+    visitor.type(" A photo of a person ", "a  Pencil sketch of a person.")
+    assert visitor.values[visitor.tab.controls.edit] == "pencil-sketch"
+
+
+def test_an_edit_of_another_base_is_refused_by_name(visitor: Visitor) -> None:
+    c = visitor.tab.controls
+    visitor.values[c.edit] = "alien"
+    visitor.take(visitor.tab.chooser.choose_edit(visitor.values))
+    assert visitor.values[c.edit] is None
+    assert "“alien” was made for another base" in visitor.shown[c.message]
+
+
+def test_several_edits_in_one_pass(visitor: Visitor, lab: FakeLab) -> None:
+    visitor.values[visitor.tab.controls.mixed] = ["my-night", "pencil-sketch"]
+    visitor.run()
+    assert [edit.card.name for edit in lab.asked[-1].edits] == ["pencil sketch", "my night"]
+    assert visitor.session.shots[0].title == "pencil sketch + my night"
+
+
+def test_a_file_that_is_no_picture_changes_nothing(visitor: Visitor, tmp_path: Path) -> None:
+    before = visitor.session.picture
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    visitor.values[visitor.tab.controls.drop] = str(tmp_path / "broken.png")
+    visitor.take(visitor.tab.drop(visitor.values))
+    assert "damaged" in visitor.shown[visitor.tab.controls.message]
+    assert visitor.session.picture is before
+
+
+def test_no_picture_is_a_sentence(visitor: Visitor) -> None:
+    visitor.tab.clear_picture(visitor.values)
+    visitor.run()
+    assert "There is no picture" in visitor.shown[visitor.tab.controls.message]
+
+
+def test_a_downloaded_png_brings_its_request_back(visitor: Visitor, lab: FakeLab) -> None:
+    c, r = visitor.tab.controls, visitor.tab.results
+    step = c.forms["diffusionclip"].components["return_step"]
+    visitor.values |= {step: 301, c.seed: 7}
+    visitor.run()
+    path = visitor.shown[r.download]
+    record = read_request(Path(path))
+    assert record is not None and record["settings"]["return_step"] == 301
+
+    other = Visitor(visitor.tab)
+    other.take(other.tab.start(other.values))
+    other.session.picture = None
+    other.values[other.tab.controls.drop] = path
+    other.take(other.tab.drop(other.values))
+    assert other.values[other.tab.controls.forms["diffusionclip"].components["return_step"]] == 301
+    assert other.values[other.tab.controls.seed] == 7
+    other.run()
+    assert lab.asked[-1].images.equal(lab.asked[1].images)
+    assert other.session.shots[0].record["settings"] == record["settings"]
+
+
+def test_a_foreign_record_is_refused_in_words(visitor: Visitor, tmp_path: Path) -> None:
+    path = write_png(tmp_path / "x.png", Image.new("RGB", (16, 16)), {"settings": {"return_step": 5000}, "method": "diffusionclip"})
+    visitor.values[visitor.tab.controls.drop] = str(path)
+    visitor.take(visitor.tab.drop(visitor.values))
+    assert "Return step must be at most 981" in visitor.shown[visitor.tab.controls.message]
+
+
+def test_the_history_brings_back_and_compares(visitor: Visitor) -> None:
+    r = visitor.tab.results
+    step = visitor.tab.controls.forms["diffusionclip"].components["return_step"]
+    visitor.run()
+    visitor.values[step] = 201
+    visitor.run()
+    assert [caption for _, caption in visitor.shown[r.gallery]] == ["2 · pencil sketch · t 201 · × 1", "1 · pencil sketch · t 601 · × 1"]
+    first = SimpleNamespace(index=1)
+    visitor.take(visitor.tab.choose_shot(visitor.values, first))
+    assert visitor.values[step] == 601 and visitor.session.shown.number == 1
+
+    visitor.values[r.click] = COMPARE
+    visitor.take(visitor.tab.choose_shot(visitor.values, SimpleNamespace(index=0)))
+    assert "Return step 201 → 601" in visitor.shown[r.caption]
+
+
+def test_the_same_request_stands_in_the_history_once(visitor: Visitor) -> None:
+    visitor.run()
+    visitor.run()
+    assert [shot.number for shot in visitor.session.shots] == [2]
+
+
+def test_views_for_the_keyboard(visitor: Visitor) -> None:
+    r = visitor.tab.results
+    visitor.run()
+    visitor.values[r.view] = DIFFERENCE
+    updates = visitor.take(visitor.tab.look(visitor.values))
+    assert updates[r.image]["visible"] and not updates[r.slider]["visible"]
+    visitor.values[r.view] = SLIDER
+    assert visitor.tab.look(visitor.values)[r.slider]["visible"]
+
+
+def test_what_other_tabs_hand_over(visitor: Visitor) -> None:
+    picture = LabImage("hers", Image.new("RGB", (40, 30), "red"))
+    visitor.values[visitor.tab.shared.to_edit] = ToEdit(edit_key="my-night", image=picture)
+    visitor.take(visitor.tab.handed(visitor.values))
+    assert visitor.values[visitor.tab.controls.edit] == "my-night"
+    assert visitor.session.picture is picture
+
+
+def test_without_any_edit_the_button_offers_to_train(tab: EditTab, lab: FakeLab) -> None:
+    lab.offered = []
+    visitor = Visitor(tab)
+    updates = visitor.take(visitor.tab.start(visitor.values))
+    assert updates[visitor.tab.controls.go]["value"] == "Fine-tune for these prompts"
+    assert visitor.values[visitor.tab.controls.target] == SKETCH
