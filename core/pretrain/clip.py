@@ -4,7 +4,7 @@
     python -m core.pretrain.clip --out checkpoints/clip --evaluate                    # measures, writes the card and the sheets again
 
 After a short clean start it is trained adversarially by the free method (Shafahi et al., NeurIPS 2019): each batch is replayed REPLAYS
-times, and every backward pass serves both the weights and the perturbation. Beside CLIP's contrastive loss stand the terms of `clip_losses`:
+times, and every backward pass serves both the weights and the perturbation. Beside the contrastive loss stand the terms of `clip_losses`:
 zero-shot domains and attributes, and the cosine between image and text directions of paired renderings, the number that an edit climbs.
 What the last run reached stands in checkpoints/clip/README.md.
 """
