@@ -234,7 +234,8 @@ def write_card(folder: Path, title: str, purpose: str, facts: Mapping[str, Any])
     lines = [f"# {title}", "", purpose, ""]
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            lines += ["", f"## {name.replace('_', ' ').capitalize()}", "", "| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in value.items())]
+            rows = [f"| {key} | {figure} |" for key, figure in value.items()]
+            lines += ["", f"## {name.replace('_', ' ').capitalize()}", "", "| | |", "|---|---|", *rows]
         else:
             lines.append(f"- {name.replace('_', ' ')}: `{value}`" if name == "command" else f"- {name.replace('_', ' ')}: {value}")
     _replace_text(folder / "README.md", "\n".join(lines) + "\n")

@@ -1,0 +1,57 @@
+"""What a base is worth: reconstruction of unseen portraits, and free samples that an independent judge takes for photo portraits."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from core.data.images import to_pil
+from core.models.base import Base
+from core.models.judge import load_judge
+from core.models.round_trip import precision_cost, round_trip_psnr
+from core.process.noise import ItemNoise
+from core.process.sampling import generate, last
+from core.process.timesteps import paper_timesteps
+from core.worlds import portraits as world
+
+UNSEEN_SEED = 900_001  # of portraits that no recipe trains on
+SAMPLE_STEPS = 50
+CHUNK = 16
+
+
+@torch.no_grad()
+def free_samples(base: Base, count: int, first_seed: int = 0, clip_x0: bool = True) -> Tensor:
+    """Images `(count, 3, H, W)` from pure noise by DDIM-50 from t = 999, η = 0; item i draws its noise from seed first_seed + i."""
+    chunks = []
+    for start in range(first_seed, first_seed + count, CHUNK):
+        seeds = list(range(start, min(start + CHUNK, first_seed + count)))
+        x = ItemNoise(seeds, base.device).normal((3, base.image_size, base.image_size))
+        chunks.append(last(generate(base.eps, x, paper_timesteps(SAMPLE_STEPS, 999), base.schedule, clip_x0=clip_x0)))
+    return torch.cat(chunks).clamp(-1, 1)
+
+
+@torch.no_grad()
+def measure(base: Base, samples: Tensor, judge_folder: Path, count: int) -> dict[str, float]:
+    """The figures of the card: PSNR of round trips in dB, the share of free samples judged photo portraits, and of true portraits."""
+    unseen = world.render(world.sample(count, UNSEEN_SEED), "photo", base.image_size)
+    judge = load_judge(judge_folder)
+    photo = world.DOMAINS.index("photo")
+    figures = {
+        "reconstruction dB (301, 40/40)": round_trip_psnr(base, unseen, 301, 40, 40),
+        "reconstruction dB (601, 40/40)": round_trip_psnr(base, unseen, 601, 40, 40),
+        "reconstruction dB (601, 40/6)": round_trip_psnr(base, unseen, 601, 40, 6),
+        "cost of bfloat16 dB (601, 40/40, 16 portraits)": precision_cost(base, unseen[:16])["cost_db"],
+        "free samples judged photo (DDIM-50, x0 clipped)": (judge.domains(samples).argmax(dim=1) == photo).float().mean().item(),
+        "true photos judged photo": (judge.domains(unseen).argmax(dim=1) == photo).float().mean().item(),
+    }
+    return {name: round(value, 3) for name, value in figures.items()} | {"portraits": count}
+
+
+def write_sheet(images: Tensor, path: Path, columns: int | None = None) -> None:
+    """The images in a grid, near-square without `columns`, as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    to_pil(make_grid(images.cpu(), nrow=columns or math.ceil(math.sqrt(len(images))), padding=2, pad_value=1.0)).save(path)
