@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FLAGS ?=
-VECTORS ?= tests/parity
+VECTORS ?= runs/vectors
 
 .PHONY: run test lint bench pretrain parity help
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import io
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +18,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "EXPERIMENTS.md")
-RUN_FOR_REAL = {"make lint", "make parity VECTORS=tests/parity", "python app.py --help"}
+RUN_FOR_REAL = {"make lint", "python app.py --help"}
+PARITY = ("python -m tests.parity.record runs/vectors", "make parity VECTORS=runs/vectors")
 
 
 def commands(text: str) -> list[str]:
@@ -28,26 +32,34 @@ def without_environment(words: list[str]) -> list[str]:
     return words if "=" not in words[0] else without_environment(words[1:])
 
 
-def run(words: list[str]) -> str:
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=110, env={**os.environ, "HF_HUB_OFFLINE": "1"})
-    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+def python(words: list[str]) -> str:
+    """What `python …` prints, run in this process, where torch is loaded already. Fails unless it ends well."""
+    arguments, printed = words[2:] if words[0] == "-m" else words[1:], io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # runpy: the module was imported before
+        patch.setattr(sys, "argv", [words[0], *arguments])
+        try:
+            runpy.run_module(words[1], run_name="__main__") if words[0] == "-m" else runpy.run_path(words[0], run_name="__main__")
+        except SystemExit as end:
+            assert not end.code, f"python {shlex.join(words)} ended with {end.code}: {printed.getvalue()}"
+    return printed.getvalue()
 
 
-def make(words: list[str]) -> str:
-    """make with this test's own environment, whose requirements are there, whatever the stamps say."""
-    venv = sys.prefix
-    return run(["make", f"VENV={venv}", "-o", f"{venv}/.run-ready", "-o", f"{venv}/.test-ready", *words])
+def made_by(words: list[str]) -> list[list[str]]:
+    """The commands that a make target runs, once the requirements are there."""
+    stamps = ("-o", ".venv/.run-ready", "-o", ".venv/.test-ready")
+    done = subprocess.run(["make", "-n", *stamps, *words], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return [shlex.split(line) for line in done.stdout.splitlines()]
 
 
 def check_python(words: list[str]) -> None:
-    """The program exists, and its help names every flag that the README gives it."""
-    if words[:2] == ["-m", "venv"]:
+    """The program exists, and its help names every flag that it is given."""
+    if words[:2] in (["-m", "venv"], ["-m", "pytest"]):
         return
-    program = words[:2] if words[0] == "-m" else words[:1]
-    text = run([sys.executable, *program, "--help"])
+    text = python([*(words[:2] if words[0] == "-m" else words[:1]), "--help"])
     for flag in (word.partition("=")[0] for word in words if word.startswith("--")):
-        assert flag in text, f"{shlex.join(program)} has no {flag}"
+        assert flag in text, f"{shlex.join(words)}: there is no {flag}"
 
 
 def check_pip(words: list[str]) -> None:
@@ -61,17 +73,32 @@ def test_command(command):
     program, *words = without_environment(shlex.split(command))
     name = Path(program).name
     if name == "make":
-        make(words if command in RUN_FOR_REAL else ["-n", *words])
+        assert made_by(words)
     elif name in ("python", "python3"):
-        run([sys.executable, *words]) if command in RUN_FOR_REAL else check_python(words)
+        python(words) if command in RUN_FOR_REAL else check_python(words)
     elif name == "pip":
         check_pip(words)
     else:
         pytest.fail(f"This test does not know how to check: {command}")
 
 
+def test_the_tree_is_linted():
+    for program, *words in made_by(["lint"]):
+        here = Path(sys.executable).with_name(Path(program).name)  # the tool of this environment, whatever it is called
+        done = subprocess.run([here, *words], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout
+
+
 def test_what_is_to_be_run_for_real_is_in_the_readme():
     assert set(commands(README)) >= RUN_FOR_REAL
+
+
+def test_parity_commands_for_real_and_in_order(tmp_path):
+    assert set(commands(README)) >= set(PARITY)
+    record, compare = (command.replace("runs/vectors", str(tmp_path)).split() for command in PARITY)
+    python(record[1:])
+    (made,) = made_by(compare[1:])
+    assert "Everything compared agrees" in python(made[1:])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -89,13 +116,10 @@ def test_the_layout_names_what_is_there():
 
 
 @pytest.mark.parametrize("target", ["run", "test", "lint", "bench", "pretrain", "parity"])
-def test_make_target(target):
-    assert make(["-n", target])
-
-
-@pytest.mark.parametrize("module", re.findall(r"python -m (core\.pretrain\.\w+) --out", (ROOT / "Makefile").read_text()))
-def test_pretrain_recipes_take_out(module):
-    assert "--out" in run([sys.executable, "-m", module, "--help"])
+def test_what_make_runs_is_there(target):
+    for program, *words in made_by([target]):
+        if Path(program).name == "python" and not words[0].endswith("get_browser.py"):  # which takes no arguments
+            check_python(words)
 
 
 def test_requirements_say_why():

@@ -26,7 +26,7 @@ from tests.browser.get_browser import NO_BROWSER, find_browser
 from tests.tiny import write_models
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_SECONDS = 150  # importing torch, diffusers and gradio on a machine that is busy with something else
+START_SECONDS = 240  # importing torch, diffusers and gradio on a machine that is busy with something else
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
 
 
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
-            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.timeout(600))
 
 
 def free_port() -> int:

@@ -1,10 +1,12 @@
 """Writes vector files like the reference ones, with other weights and other shapes, so that `python -m core.parity` is tested here.
 
-The numbers come from the networks as tests/models/reference_unets.py writes them down, and from a DDIM step of its own in float64.
+`python -m tests.parity.record <folder>` writes both for small networks with random weights. The numbers come from the networks as
+tests/models/reference_unets.py writes them down, and from a DDIM step of its own in float64.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import asdict
 from itertools import pairwise
@@ -78,3 +80,16 @@ def _text(facts: dict) -> dict[str, str]:
 def _save(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> Path:
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, header)
     return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Record vectors of small random networks, computed without core/.")
+    parser.add_argument("folder", type=Path, help="where to write them; made where there is none")
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    record_ddpm(folder, DDPMConfig(32, (1, 2), 1, (8,), 16))
+    record_guided(folder, {"p2": GuidedConfig(32, (1, 2), 1, (2,), 32, 16), "large": GuidedConfig(32, (1, 1, 2), 2, (2, 4), 16, 16)})
+
+
+if __name__ == "__main__":
+    main()
