@@ -16,9 +16,10 @@ GRACE = 0.05  # seconds after a preview's step in which its next one is expected
 
 
 class TicketLock:
-    """A first-come, first-served lock, reentrant in its thread. `with lock:` is its interface."""
+    """A first-come, first-served lock, reentrant in its thread. `with lock:` is its interface. grace: see GRACE."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float = GRACE) -> None:
+        self._grace = grace
         self._guard = threading.Lock()
         self._queue: deque[tuple[int, threading.Event]] = deque()
         self._owner: int | None = None
@@ -65,7 +66,7 @@ class TicketLock:
 
     def rest(self) -> float:
         """Seconds for which a patient one should still leave the lock to a preview under way."""
-        return self._preview_ended + GRACE - time.monotonic()
+        return self._preview_ended + self._grace - time.monotonic()
 
     def mark_patient(self) -> None:
         """Called by a patient holder: its release is no preview's."""
@@ -95,18 +96,21 @@ class TicketLock:
 
 
 class PatientLock:
-    """A TicketLock that lets previews go first: it is taken only once no preview has used it for `GRACE` seconds."""
+    """A TicketLock that lets previews go first: it is kept only if no preview has used it for `grace` seconds."""
 
     def __init__(self, lock: TicketLock) -> None:
         self._lock = lock
 
     def __enter__(self) -> PatientLock:
-        if not self._lock.held_here():
-            while (rest := self._lock.rest()) > 0:
-                time.sleep(rest)
-        self._lock.acquire()
-        self._lock.mark_patient()
-        return self
+        nested = self._lock.held_here()
+        while True:
+            self._lock.acquire()
+            self._lock.mark_patient()
+            rest = self._lock.rest()
+            if nested or rest <= 0:
+                return self
+            self._lock.release()  # the turn came between two steps of a preview
+            time.sleep(rest)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._lock.release()
