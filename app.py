@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 # Before gradio is imported: the server asks no host for anything by itself.
@@ -32,12 +33,18 @@ def main(words: list[str] | None = None) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str((given.home / "cache" / "page").resolve())  # uploads stay in the lab's own home
 
     from core.lab import Lab
-
+    from core.types import ShiftlabError
     from ui.launch import launch
     from ui.page import build_page
 
-    lab = Lab(home=given.home, checkpoints=given.checkpoints, device=given.device)
-    launch(build_page(lab), given.host, given.port, MAX_UPLOAD)
+    try:
+        lab = Lab(home=given.home, checkpoints=given.checkpoints, device=given.device)
+    except ShiftlabError as error:
+        sys.exit(str(error))
+    try:
+        launch(build_page(lab), given.host, given.port, MAX_UPLOAD)
+    finally:
+        lab.close()
 
 
 if __name__ == "__main__":

@@ -40,7 +40,6 @@ class Chooser:
         if not entry.usable:
             return {c.edit: gr.update(value=None), c.message: alert(entry.why_not)}
         card = entry.card
-        wanted = {name: value for name, value in card.settings.items() if name == "return_step"}
         return {
             c.edit: gr.update(value=key),
             c.reference: card.reference_prompt,
@@ -48,7 +47,7 @@ class Chooser:
             c.preset: self._preset_name(card.reference_prompt, card.target_prompt),
             c.go: gr.update(value=EDIT),
             c.message: "",
-            **self._show(method, wanted),
+            **self._show_step(method, card.settings.get("return_step")),
         }
 
     def choose_preset(self, values: Values) -> Updates:
@@ -58,8 +57,8 @@ class Chooser:
         if preset is None:
             return {c.message: ""}
         matched = self._match(values[c.method], preset.reference, preset.target)
-        shown_step = self._show(values[c.method], {"return_step": preset.return_step})
-        return {c.reference: preset.reference, c.target: preset.target, **shown_step, **matched}
+        step = self._show_step(values[c.method], preset.return_step)
+        return {c.reference: preset.reference, c.target: preset.target, **step, **matched}
 
     def write_prompts(self, values: Values) -> Updates:
         """Prompts typed by hand: their edit is chosen, or the button offers to train one."""
@@ -121,6 +120,11 @@ class Chooser:
     def _show(self, method: str, settings: dict[str, Any]) -> Updates:
         form = self.controls.forms[method]
         return dict(zip(form.outputs(), form.show(settings), strict=True))
+
+    def _show_step(self, method: str, return_step: float | None) -> Updates:
+        """The return step of a training or a preset, at the slider's nearest position: from there every picture is already inverted."""
+        form = self.controls.forms[method]
+        return self._show(method, {} if return_step is None else {"return_step": form.nearest("return_step", return_step)})
 
     def _preset_name(self, reference: str, target: str) -> str | None:
         preset = find_preset(self.presets, reference, target)

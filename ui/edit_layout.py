@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,7 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
             label="Image", show_label=False, height=220, elem_id="edit-image", placeholder="Drop a picture, or choose one below"
         )
         examples = _strip("Examples", "edit-examples")
-    names = [(getattr(method, "title", key), key) for key, method in lab.methods.items()]
+    names = [(type(method).__name__, key) for key, method in lab.methods.items()]
     with gr.Column(elem_classes="card"):
         with gr.Row(elem_classes="pair"):
             method = gr.Dropdown(
@@ -90,7 +91,7 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
         reference = gr.Textbox("", label="Reference prompt", interactive=True, max_lines=2, elem_id="edit-reference")
         target = gr.Textbox("", label="Target prompt", interactive=True, max_lines=2, elem_id="edit-target")
     with gr.Column(elem_classes="card"):
-        forms, columns = _forms(lab, names[0][1])
+        forms, columns = _forms(lab.methods, names[0][1])
         with gr.Accordion("Seed and mixing", open=False, elem_classes="more"):
             seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1, interactive=True, elem_id="edit-seed")
             mixed = gr.Dropdown(
@@ -104,10 +105,10 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
     return Controls(drop, examples, method, edit, preset, reference, target, forms, columns, seed, mixed, go, live, message)
 
 
-def _forms(lab: Any, chosen: str) -> tuple[dict[str, Form], dict[str, gr.Column]]:
+def _forms(methods: Mapping[str, Any], chosen: str) -> tuple[dict[str, Form], dict[str, gr.Column]]:
     """One form a method, of which only the chosen one shows."""
     forms, columns = {}, {}
-    for key, method in lab.methods.items():
+    for key, method in methods.items():
         with gr.Column(visible=key == chosen, elem_classes="method-form") as columns[key]:
             forms[key] = build_form(method.edit_settings, leave_out=PROMPTS, more="More", prefix=f"edit-{key}-")
     return forms, columns

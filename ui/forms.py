@@ -45,6 +45,14 @@ class Form:
         given = {name: _from_page(values[part], fields[name]) for name, part in self.components.items() if name not in rest}
         return settings_from(self.settings_class, {**given, **rest})
 
+    def nearest(self, name: str, value: float) -> float:
+        """The position of a field's slider that is nearest to a value; the value itself where the field has no slider."""
+        part = self.components.get(name)
+        if not isinstance(part, gr.Slider) or not part.step:
+            return value
+        at = part.minimum + round((value - part.minimum) / part.step) * part.step
+        return min(part.maximum, max(part.minimum, at))
+
     def show(self, settings: Settings | Mapping[str, Any]) -> list[Any]:
         """Values for `outputs()`; a field that a mapping does not name is left as it is."""
         given = settings.model_dump() if isinstance(settings, Settings) else dict(settings)

@@ -39,8 +39,8 @@ class Plan:
         return replace(self, settings=self.settings.model_copy(update={"generation_steps": COARSE_STEPS}))
 
     def request(self, lab: Any) -> EditRequest:
-        """Loads the edits; raises ShiftlabError for one that belongs to another base."""
-        images = to_tensor([self.picture.image], lab.base.image_size)
+        """Loads the edits; raises ShiftlabError where no base is loaded, and for an edit that belongs to another one."""
+        images = to_tensor([self.picture.image], lab.context().base.image_size)
         return EditRequest(images, self.settings, tuple(lab.load_edit(key) for key in self.edit_keys), self.seed)
 
     def square(self, lab: Any) -> Image.Image:
@@ -89,7 +89,7 @@ def recall(record: dict[str, Any], lab: Any) -> Recalled:
         edit_keys=tuple(str(key) for key in edits),
         seed=seed if isinstance(seed, int) else 0,
         picture=_picture(record.get("picture")),
-        other_base=record.get("base") != lab.base.fingerprint,
+        other_base=lab.base is not None and record.get("base") != lab.base.fingerprint,
     )
 
 

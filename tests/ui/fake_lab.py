@@ -19,11 +19,15 @@ def entry(key: str, target: str, shipped: bool = True, why_not: str = "") -> Sim
     return SimpleNamespace(key=key, name=card.name, card=card, shipped=shipped, usable=not why_not, why_not=why_not)
 
 
+class DiffusionCLIP:
+    edit_settings = DiffusionCLIPEdit
+
+
 class FakeLab:
     """`asked` keeps every request; `on_step` is called at each step, so that a test can change its mind in between."""
 
     def __init__(self) -> None:
-        self.methods = {"diffusionclip": SimpleNamespace(edit_settings=DiffusionCLIPEdit, title="DiffusionCLIP")}
+        self.methods = {"diffusionclip": DiffusionCLIP()}
         self.base = SimpleNamespace(image_size=16, fingerprint="here")
         self.identity = SimpleNamespace(name="fake identity", floor=0.1, ceiling=0.9)
         self.perceptual = SimpleNamespace(name="fake features")
@@ -38,6 +42,9 @@ class FakeLab:
         ]
         self.asked: list[EditRequest] = []
         self.on_step = lambda step: None
+
+    def context(self) -> SimpleNamespace:
+        return SimpleNamespace(base=self.base)
 
     def edits(self) -> list[SimpleNamespace]:
         return self.offered

@@ -116,6 +116,12 @@ def test_an_unknown_field_is_refused_in_words() -> None:
         settings_from(Sample, {"colour": 1})
 
 
+def test_the_nearest_position_of_a_slider(form: Form) -> None:
+    assert form.nearest("return_step", 500) == 501
+    assert form.nearest("return_step", 5000) == 981
+    assert form.nearest("rate", 1e-5) == 1e-5
+
+
 def test_only_and_leave_out() -> None:
     with gr.Blocks():
         form = build_form(Sample, only=["strength", "mode", "live"], leave_out=["live"], values={"strength": 0.25})
