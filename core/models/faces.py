@@ -23,10 +23,14 @@ _one_at_a_time = threading.Lock()  # a network on two cores gains nothing from a
 
 @dataclass(frozen=True)
 class Face:
-    """box: (left, top, right, bottom) in pixels of the picture, inside it; confidence in [0, 1]."""
+    """box: (left, top, right, bottom) in pixels of the picture, inside it; confidence in [0, 1].
+
+    landmarks: (x, y) in pixels of both eyes, the tip of the nose and both corners of the mouth, the one on the picture's left first.
+    """
 
     box: tuple[int, int, int, int]
     confidence: float
+    landmarks: tuple[tuple[float, float], ...] = ()
 
 
 @cache
@@ -43,16 +47,17 @@ def detect(image: Image.Image) -> list[Face]:
     if min(size) < LEAST_FACE:
         return []  # a ribbon, in which MTCNN has no scale to search
     with _one_at_a_time:
-        boxes, confidences = _detector().detect(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+        enlarged = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+        boxes, confidences, points = _detector().detect(enlarged, landmarks=True)
     if boxes is None:
         return []
     width, height = image.size
     found = []
-    for corners, confidence in zip(boxes, confidences, strict=True):
+    for corners, confidence, five in zip(boxes, confidences, points, strict=True):
         left, top, right, bottom = (round(edge / scale) for edge in corners.tolist())
         box = (max(0, left), max(0, top), min(width, right), min(height, bottom))
         if confidence >= LEAST_CONFIDENCE and box[2] > box[0] and box[3] > box[1]:
-            found.append(Face(box, float(confidence)))
+            found.append(Face(box, float(confidence), tuple((x / scale, y / scale) for x, y in five.tolist())))
     return sorted(found, key=lambda face: -face.confidence)
 
 

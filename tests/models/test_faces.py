@@ -17,12 +17,14 @@ def test_no_face_is_an_answer(size):
 
 def test_boxes_lie_in_the_picture(monkeypatch):
     class Detector:
-        def detect(self, image):
-            return np.array([[-5.0, -5.0, 300.0, 300.0], [400.0, 200.0, 800.0, 800.0], [0, 0, 9, 9]]), np.array([0.91, 0.99, 0.2])
+        def detect(self, image, landmarks):
+            boxes = np.array([[-5.0, -5.0, 300.0, 300.0], [400.0, 200.0, 800.0, 800.0], [0, 0, 9, 9]])
+            return boxes, np.array([0.91, 0.99, 0.2]), np.full((3, 5, 2), 10.0)
 
     monkeypatch.setattr(faces, "_detector", Detector)
     found = faces.detect(Image.new("RGB", (256, 128)))
     assert [face.box for face in found] == [(200, 100, 256, 128), (0, 0, 150, 128)]
+    assert found[0].landmarks == ((5.0, 5.0),) * 5  # the picture was enlarged to 512 px for the search
     assert faces.said(found) == "2 faces (99%)"
 
 
