@@ -1,0 +1,90 @@
+"""The figures. Everything is drawn on nothing, in tones that stand on light and on dark ground alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+# Mid tones: each at least 3:1 against white and against near black.
+TEAL, AMBER, VIOLET, GREY = "#1f9a8f", "#c98320", "#8b74d6", "#8a8580"
+GRID = "rgba(138, 133, 128, 0.22)"
+TERMS = {"loss": ("loss", TEAL), "clip": ("direction", AMBER), "l1": ("L1", VIOLET), "identity": ("identity", GREY)}
+SMOOTHING = 0.9  # of the exponential mean
+FEW = 8  # below so many points there is nothing to smooth
+MOST_POINTS = 600  # a curve; more are thinned, or a night's training would send megabytes each second
+
+
+def loss_figure(rows: Iterable[dict[str, Any]], run: str, other: tuple[str, Iterable[dict[str, Any]]] | None = None) -> go.Figure:
+    """Loss curves of a run: raw and faint, smoothed and strong; with `other` (name, rows) only the losses of both, for comparison.
+
+    rows: those of stats.jsonl. The zoom stays as long as `run` is the same.
+    """
+    figure = go.Figure()
+    train = _training(rows)
+    if other is None:
+        for key, (name, colour) in TERMS.items():
+            _add_curve(figure, [(row["step"], row[key]) for row in train if key in row], name, colour, strong=key == "loss")
+    else:
+        _add_curve(figure, [(row["step"], row["loss"]) for row in train if "loss" in row], run, TEAL, strong=True)
+        name, rows = other
+        _add_curve(figure, [(row["step"], row["loss"]) for row in _training(rows) if "loss" in row], name, AMBER, strong=True)
+    return _styled(figure, run)
+
+
+def smooth(values: Sequence[float], keep: float = SMOOTHING) -> list[float]:
+    """Exponential mean, corrected for its start as in Adam (Kingma and Ba 2015): m_k = Σ keep^(k−i)·v_i / Σ keep^(k−i)."""
+    mean = weight = 0.0
+    out = []
+    for value in values:
+        mean, weight = keep * mean + (1 - keep) * value, keep * weight + (1 - keep)
+        out.append(mean / weight)
+    return out
+
+
+def thin(points: Sequence[tuple[int, float]], most: int = MOST_POINTS) -> list[tuple[int, float]]:
+    """At most about `most` of the points, evenly, the last one always."""
+    stride = max(1, -(-len(points) // most))
+    return [*points[:-1][::stride], *points[-1:]]
+
+
+def _training(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row.get("phase") == "train"]
+
+
+def _add_curve(figure: go.Figure, points: list[tuple[int, float]], name: str, colour: str, strong: bool) -> None:
+    if not points:
+        return
+    steps, values = zip(*points, strict=True)
+    width = 2.5 if strong else 1.5
+    line = {"color": colour, "width": width}
+    if len(points) >= FEW:
+        raw = thin(points)
+        figure.add_scatter(x=[x for x, _ in raw], y=[y for _, y in raw], line={"color": colour, "width": 1}, opacity=0.25, hoverinfo="skip",
+                           mode="lines", showlegend=False, legendgroup=name)  # fmt: skip
+        points = thin(list(zip(steps, smooth(values), strict=True)))
+    mode = "lines" if len(points) > 1 else "markers"
+    figure.add_scatter(x=[x for x, _ in points], y=[y for _, y in points], name=name, line=line, mode=mode, marker={"color": colour},
+                       legendgroup=name, hovertemplate="%{y:.4g}")  # fmt: skip
+
+
+def _styled(figure: go.Figure, run: str) -> go.Figure:
+    tick = {"color": GREY, "size": 12}
+    axis = {"gridcolor": GRID, "zeroline": False, "linecolor": GRID, "ticks": "", "tickfont": tick, "automargin": True}
+    figure.update_layout(
+        uirevision=run,
+        template="none",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "color": GREY, "size": 13},
+        xaxis={**axis, "showgrid": False, "title": {"text": "update", "font": {"size": 12}}, "rangemode": "tozero"},
+        yaxis={**axis, "nticks": 5, "rangemode": "tozero"},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        showlegend=True,
+        hovermode="x unified",
+        hoverlabel={"bgcolor": "#2b2825", "font": {"color": "#f5f2ee"}, "bordercolor": "#2b2825"},
+        height=280,
+        margin={"l": 44, "r": 12, "t": 34, "b": 40},
+    )
+    return figure

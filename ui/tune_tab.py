@@ -1,0 +1,250 @@
+"""The Tune tab: start a fine-tuning and watch it. Training never happens here; the page only reads the job's row and folder.
+
+So whatever happens to the page (a reload, a closed tab, another device) the training goes on, and any page that opens shows it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from core.types import Settings, ShiftlabError
+from ui.edit_show import alert
+from ui.plots import loss_figure
+from ui.state import SESSION_SECONDS, Shared, ToEdit
+from ui.tune_layout import build_layout, image_choices, target_line
+from ui.tune_presets import tune_presets
+from ui.tune_request import estimate_html, submit
+from ui.tune_watch import STATES, age, log_tail, progress_html, samples_html
+
+POLL_SECONDS = 1.0
+PLOT_SECONDS = 2.0  # between two figures of a running job
+RUNS_OFFERED = 30
+Values = Mapping[Any, Any]
+Updates = dict[Any, Any]
+
+
+@dataclass
+class Seen:
+    """What one page shows, so that only what changed is sent again. Changed in place."""
+
+    id: str = ""
+    row: Any = None
+    choices: Any = None
+    numbers: int = -1
+    plotted: float = 0.0
+    strip: Any = None
+
+
+def build(lab: Any, shared: Shared) -> None:
+    """Builds the tab inside the open `gr.Tab`."""
+    TuneTab(lab, shared).wire()
+
+
+class TuneTab:
+    """The tab's parts, the handlers, and the wiring."""
+
+    def __init__(self, lab: Any, shared: Shared) -> None:
+        self.lab, self.shared = lab, shared
+        self.controls, self.watch = build_layout(lab)
+        self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
+        self.timer = gr.Timer(POLL_SECONDS)
+
+    # --- the left column ----------------------------------------------------------------------------------------------------------
+
+    def settings(self, values: Values) -> Settings:
+        """What stands in the chosen method's form. Raises ShiftlabError."""
+        return self.controls.forms[values[self.controls.method]].read(values)
+
+    def start(self, values: Values) -> Updates:
+        """Puts the job into the queue and watches it."""
+        c, handed = self.controls, values[self.shared.to_tune]
+        sets = (values[self.shared.source] or [], values[self.shared.target] or [])
+        try:
+            settings = self.settings(values)
+            tried = handed.images if handed is not None else ()
+            seed = int(values[c.seed] or 0)
+            id = submit(self.lab, values[c.method], settings, values[c.name] or "", seed, values[c.images], *sets, tried)
+        except ShiftlabError as error:
+            return {c.message: alert(str(error))}
+        return {c.message: "", **self.show(values[self.seen], id)}
+
+    def estimate(self, values: Values) -> Updates:
+        """Time and memory of what stands in the form; nothing where it cannot be read, for Start will say why."""
+        c = self.controls
+        try:
+            settings = self.settings(values)
+            return {c.estimate: estimate_html(self.lab, values[c.method], settings, values[c.images], values[self.shared.source] or [])}
+        except ShiftlabError:
+            return {c.estimate: ""}
+
+    def choose_preset(self, values: Values) -> Updates:
+        """The preset's values into the form, and where they come from."""
+        c, method = self.controls, values[self.controls.method]
+        preset = tune_presets(method).get(values[c.preset] or "")
+        if preset is None:
+            return {c.provenance: ""}
+        form = c.forms[method]
+        return {c.provenance: preset.html, **dict(zip(form.outputs(), form.show(preset.settings), strict=True))}
+
+    def choose_method(self, values: Values) -> Updates:
+        """Another method: its form and its presets."""
+        c, method = self.controls, values[self.controls.method]
+        columns = {column: gr.update(visible=key == method) for key, pair in c.columns.items() for column in pair}
+        return {c.preset: gr.update(choices=list(tune_presets(method)), value=None), c.provenance: "", **columns}
+
+    def handed(self, values: Values) -> Updates:
+        """What the Edit tab carried over: method, prompts and return step."""
+        c, given = self.controls, values[self.shared.to_tune]
+        if given is None or given.method not in c.forms:
+            return {c.message: ""}
+        form = c.forms[given.method]
+        known = {name: value for name, value in given.settings.items() if name in form.components}
+        shown = dict(zip(form.outputs(), form.show(known), strict=True))
+        said = "The prompts and the return step come from Edit. Press Start to train an edit for them."
+        columns = {column: gr.update(visible=key == given.method) for key, pair in c.columns.items() for column in pair}
+        return {c.method: given.method, c.name: "", c.message: alert(said, calm=True), **shown, **columns}
+
+    def new_sets(self, values: Values) -> Updates:
+        """The Data tab's sets changed."""
+        c, source, target = self.controls, values[self.shared.source] or [], values[self.shared.target] or []
+        return {c.images: gr.update(choices=image_choices(len(source))), c.target_line: target_line(len(target))}
+
+    # --- the right column ---------------------------------------------------------------------------------------------------------
+
+    def loaded(self, values: Values) -> Updates:
+        """At page load: the run that is under way, else the newest."""
+        jobs = self.lab.list()
+        job = next((job for job in jobs if job.live and job.state != "queued"), jobs[0] if jobs else None)
+        return self.show(values[self.seen], job.id if job else "") | self.new_sets(values)
+
+    def choose_run(self, values: Values) -> Updates:
+        return self.show(values[self.seen], values[self.watch.run] or "")
+
+    def show(self, seen: Seen, id: str) -> Updates:
+        """Everything about another run."""
+        seen.__init__(id=id)
+        return self.poll(seen)
+
+    def tick(self, values: Values) -> Updates:
+        """Every second: what changed since the last look."""
+        return self.poll(values[self.seen]) or {self.watch.progress: gr.skip()}
+
+    def poll(self, seen: Seen) -> Updates:
+        """Updates for what is not on the page yet; empty when nothing changed."""
+        jobs = self.lab.list()
+        job = next((job for job in jobs if job.id == seen.id), None)
+        updates = self._choices(seen, jobs, job)
+        row = job and (job.id, job.state, job.step, job.total, job.message, job.position, round(job.eta_s or 0))
+        if row != seen.row or seen.numbers < 0:
+            seen.row = row
+            updates |= {self.watch.progress: progress_html(job), **self._buttons(job)}
+            updates |= {self.watch.log: log_tail(job), self.watch.log_fold: gr.update(visible=job is not None)}
+            updates |= self._pictures(seen, job)
+        elif job is not None and seen.plotted and job.live:
+            updates |= self._pictures(seen, job)
+        return updates
+
+    def _choices(self, seen: Seen, jobs: list[Any], job: Any | None) -> Updates:
+        choices = [(f"{entry.name} · {STATES[entry.state]} · {age(entry.created)}", entry.id) for entry in jobs[:RUNS_OFFERED]]
+        if (choices, seen.id) == seen.choices:
+            return {}
+        seen.choices = (choices, seen.id)
+        return {self.watch.run: gr.update(choices=choices, value=job.id if job else None, visible=bool(choices))}
+
+    def _buttons(self, job: Any | None) -> Updates:
+        w, state = self.watch, job.state if job else ""
+        return {
+            w.cancel: gr.update(visible=state in ("queued", "running")),
+            w.save: gr.update(visible=state == "running"),
+            w.resume: gr.update(visible=bool(job and job.resumable)),
+            w.try_it: gr.update(visible=state == "done"),
+        }
+
+    def _pictures(self, seen: Seen, job: Any | None) -> Updates:
+        """Curves and samples where there are newer ones; a running job's curves are not drawn more often than every PLOT_SECONDS."""
+        w = self.watch
+        if job is None:
+            seen.numbers = 0
+            return {w.curves: gr.update(visible=False), w.samples: ""}
+        updates: Updates = {}
+        if not job.live or time.monotonic() - seen.plotted >= PLOT_SECONDS:
+            rows = self.lab.events(job.id)
+            if len(rows) != seen.numbers:
+                seen.numbers, seen.plotted = len(rows), time.monotonic()
+                updates |= {w.curves: gr.update(visible=len(rows) > 0)}
+                updates |= {w.plot: loss_figure(rows, job.id)} if rows else {}
+        strip = self.lab.sample_strip(job.id)
+        told = (len(strip), strip[-1][0] if strip else 0)
+        if told != seen.strip:
+            seen.strip = told
+            updates |= {w.samples: samples_html(strip)}
+        return updates
+
+    def asked(self, what: Callable[[str], None]) -> Callable[[Values], Updates]:
+        """A handler that asks the lab for something about the run shown, and says why where it cannot be."""
+
+        def handler(values: Values) -> Updates:
+            seen = values[self.seen]
+            try:
+                what(seen.id)
+            except ShiftlabError as error:
+                return {self.controls.message: alert(str(error)), **self.poll(seen)}
+            seen.row = None
+            return {self.controls.message: "", **self.poll(seen)}
+
+        return handler
+
+    def try_it(self, values: Values) -> Updates:
+        """Opens Edit with the edit that came of this run."""
+        key = f"run/{values[self.seen].id}"
+        return {self.shared.to_edit: ToEdit(edit_key=key), self.shared.tabs: gr.Tabs(selected="edit")}
+
+    # --- wiring -------------------------------------------------------------------------------------------------------------------
+
+    def wire(self) -> None:
+        """Every event of the tab."""
+        c, w, shared = self.controls, self.watch, self.shared
+        self._on(shared.page.load, self.loaded)
+        self._on(c.start.click, self.start, concurrency_limit=1)
+        self._then_estimate(self._on(c.preset.input, self.choose_preset))
+        self._then_estimate(self._on(c.method.input, self.choose_method))
+        self._then_estimate(self._on(shared.to_tune.change, self.handed))
+        for state in (shared.source, shared.target):
+            self._on(state.change, self.new_sets)
+        parts = [part for form in c.forms.values() for part in form.outputs()]
+        self._estimate(lambda *fn, **options: gr.on([part.change for part in [*parts, c.images]], *fn, **options))
+        self._estimate(shared.tab["tune"].select)
+        self._on(w.run.input, self.choose_run, queue=False)
+        self._on(w.cancel.click, self.asked(self.lab.cancel))
+        self._on(w.save.click, self.asked(self.lab.save_now))
+        self._on(w.resume.click, self.asked(self.lab.resume))
+        cleared = w.try_it.click(lambda: None, None, shared.to_edit, show_progress="hidden", api_visibility="private")
+        self._on(cleared.then, self.try_it)  # cleared first, so that the same edit tried twice is a change as well
+        self.timer.tick(self.tick, {self.seen}, self.watch.outputs(), show_progress="hidden", queue=False, api_visibility="private")
+
+    def _inputs(self) -> set[Any]:
+        shared = self.shared
+        return {self.seen, self.watch.run, shared.source, shared.target, shared.to_tune, *self.controls.inputs()}
+
+    def _outputs(self) -> list[Any]:
+        c, shared = self.controls, self.shared
+        plain = [c.method, c.preset, c.provenance, c.name, c.images, c.target_line, c.message]
+        forms = [part for form in c.forms.values() for part in form.outputs()]
+        columns = [column for pair in c.columns.values() for column in pair]
+        return [*plain, *forms, *columns, *self.watch.outputs(), shared.to_edit, shared.tabs]
+
+    def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], **options: Any) -> Any:
+        return event(handler, self._inputs(), self._outputs(), show_progress="hidden", api_visibility="private", **options)
+
+    def _estimate(self, event: Callable[..., Any], mode: str = "always_last") -> Any:
+        return event(
+            self.estimate, self._inputs(), self.controls.estimate, show_progress="hidden", trigger_mode=mode, api_visibility="private"
+        )
+
+    def _then_estimate(self, event: Any) -> Any:
+        return self._estimate(event.then, mode="multiple")
