@@ -21,6 +21,8 @@ def identity_html(score: float | None, identity: Any) -> str:
         return _no_score("Identity is not scored", "No identity encoder is loaded.")
     if score is None or math.isnan(score):
         return _no_score("No face found", "Identity is scored only where the encoder finds a face in both pictures.")
+    if identity.floor is None or identity.ceiling is None:
+        return _unbounded(score, identity)
     floor, ceiling = float(identity.floor), float(identity.ceiling)
     place = place_between(score, floor, ceiling)
     said = "nearer to the same person" if place >= 50 else "nearer to another person"
@@ -41,6 +43,16 @@ def place_between(score: float, floor: float, ceiling: float) -> float:
     if not ceiling > floor:
         return 0.0
     return min(100.0, max(0.0, (score - floor) / (ceiling - floor) * 100.0))
+
+
+def _unbounded(score: float, identity: Any) -> str:
+    """A score on no scale: told as a bare cosine, with the word that it is one."""
+    why = identity.card.get("bounds", "Floor and ceiling of this encoder were not measured, so the number has no scale yet.")
+    return (
+        '<div class="identity none"><div class="identity-head"><span class="name">Identity</span>'
+        f'<span class="value">{score:.2f}</span><span class="said">a cosine without a scale</span></div>'
+        f'<div class="track"></div><div class="ends"><span>{escape(why)}</span></div></div>'
+    )
 
 
 def _no_score(title: str, why: str) -> str:

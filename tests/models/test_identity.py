@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from facenet_pytorch import InceptionResnetV1
 
 from core.models.identity import Identity, load_facenet, load_identity
 from core.types import ShiftlabError
@@ -49,3 +50,10 @@ def test_what_is_missing_is_a_sentence(tmp_path, monkeypatch):
         load_facenet()
     with pytest.raises(ShiftlabError, match="no weights called"):
         load_facenet("imagenet")
+
+
+def test_facenet_does_not_invent_its_bounds(tmp_path):
+    torch.save(InceptionResnetV1(pretrained=None).state_dict(), tmp_path / "own.pt")
+    encoder = load_facenet(str(tmp_path / "own.pt"))
+    assert encoder.ceiling is encoder.floor is None
+    assert "not measured" in encoder.card["bounds"]

@@ -36,6 +36,8 @@ def test_no_face_is_a_state_of_its_own(score: float | None) -> None:
 
 def test_no_encoder_is_said() -> None:
     assert "No identity encoder is loaded" in identity_html(0.5, None)
+    unmeasured = identity_html(0.5, SimpleNamespace(floor=None, ceiling=None, card={}))
+    assert "0.50" in unmeasured and "not measured" in unmeasured and "marker" not in unmeasured
 
 
 def test_the_numbers_name_the_extractor_and_the_cache() -> None:
