@@ -78,8 +78,9 @@ class RunFolder:
     def add_numbers(self, event: StepEvent) -> None:
         """One line of stats.jsonl: phase, step, total, seconds since 1970, and the event's numbers."""
         row = {"phase": event.phase, "step": event.step, "total": event.total, "time": time.time(), **event.numbers}
-        with (self.path / "stats.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        with (self.path / "stats.jsonl").open("ab+") as file:
+            torn = file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"  # by a kill -9 in the middle of a line
+            file.write((b"\n" if torn else b"") + json.dumps(row).encode() + b"\n")
 
     def numbers(self) -> list[dict[str, Any]]:
         """The rows of stats.jsonl by step. A resumed training repeats the steps since its checkpoint; their later rows count."""
