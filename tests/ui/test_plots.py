@@ -1,0 +1,42 @@
+"""Curves: what is drawn, what is thinned, and what keeps the zoom."""
+
+from __future__ import annotations
+
+import pytest
+
+from ui.plots import MOST_POINTS, loss_figure, smooth, thin
+
+
+def rows(count: int, **more: float) -> list[dict]:
+    return [{"phase": "train", "step": step, "loss": 1.0 / step, "clip": 0.5, "lr": 1e-5, **more} for step in range(1, count + 1)]
+
+
+def test_smoothing_begins_at_the_first_value_and_keeps_a_constant():
+    assert smooth([3.0])[0] == pytest.approx(3.0)
+    assert smooth([2.0] * 20) == pytest.approx([2.0] * 20)
+    assert smooth([]) == []
+
+
+def test_thinning_keeps_the_ends():
+    points = [(step, float(step)) for step in range(10_001)]
+    kept = thin(points)
+    assert kept[0] == points[0] and kept[-1] == points[-1] and len(kept) <= MOST_POINTS + 1
+    assert thin(points[:5]) == points[:5] and thin([]) == []
+
+
+def test_one_run_shows_its_terms_and_nothing_else():
+    figure = loss_figure([{"phase": "invert", "step": 1, "loss": 9.0}, *rows(20)], "run-1")
+    named = [trace.name for trace in figure.data if trace.showlegend is not False]
+    assert named == ["loss", "direction"]
+    assert max(figure.data[0].y) == 1.0  # the inversion's row is no training
+    assert figure.layout.uirevision == "run-1" and figure.layout.paper_bgcolor == "rgba(0,0,0,0)"
+
+
+def test_a_first_step_is_a_point_and_no_step_is_an_empty_figure():
+    assert loss_figure(rows(1), "run").data[0].mode == "markers"
+    assert len(loss_figure([], "run").data) == 0
+
+
+def test_a_comparison_shows_the_losses_of_both():
+    figure = loss_figure(rows(20), "one", ("other", rows(30)))
+    assert [trace.name for trace in figure.data if trace.showlegend is not False] == ["one", "other"]
