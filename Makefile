@@ -31,12 +31,13 @@ bench: $(VENV)/.run-ready
 parity: $(VENV)/.run-ready
 	$(BIN)/python -m core.parity $(VECTORS)
 
-# In this order: the base learns photos, the judge and the encoders learn the whole world.
+# In this order: the encoders and the judge learn the whole world, the base photos, and the edits stand on all of them.
 pretrain: $(VENV)/.run-ready
 	$(BIN)/python -m core.pretrain.judge --out checkpoints/judge
 	$(BIN)/python -m core.pretrain.identity --out checkpoints/identity
 	$(BIN)/python -m core.pretrain.clip --out checkpoints/clip
 	$(BIN)/python -m core.pretrain.base --out checkpoints/base
+	$(BIN)/python -m core.pretrain.edits --out checkpoints/edits
 
 # An environment that is there is used as it is; the stamps only remember which requirements went into it.
 $(BIN)/python:
