@@ -1,4 +1,8 @@
-"""Reading a network from a plain diffusers folder, strictly: whatever is not as it should be becomes a sentence."""
+"""Reading a network from a diffusers folder, strictly: whatever is not as it should be becomes a sentence.
+
+The folder is a plain one (`config.json` and weights) or a whole pipeline's, whose network lies in `unet/`. Weights are safetensors, or
+`diffusion_pytorch_model.bin` where an older tool wrote it. Schedule and prediction come from our card, else from diffusers' scheduler.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from core.models.reading import read_content, state_dict_of
 from core.types import ShiftlabError
 
 CONFIG, WEIGHTS, CARD = "config.json", "diffusion_pytorch_model.safetensors", "card.json"
+OLD_WEIGHTS = "diffusion_pytorch_model.bin"
+SCHEDULERS = ("scheduler_config.json", "scheduler/scheduler_config.json")
+# diffusers before 0.16 wrote attention under these names; the models of the hub from 2022 still have them.
+OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
 def read_unet(folder: Path) -> UNet2DModel:
@@ -24,14 +33,22 @@ def read_unet(folder: Path) -> UNet2DModel:
     """
     if not folder.is_dir():
         raise ShiftlabError(f"There is no base model at {folder}. Choose a folder with {CONFIG} and {WEIGHTS}.")
+    if not (folder / CONFIG).exists() and (folder / "unet" / CONFIG).exists():
+        folder = folder / "unet"
     unet = _build(folder)
     load_weights(unet, _read_weights(folder))
     return unet
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """What the folder's card says; empty where there is no card. Raises ShiftlabError when it is unreadable."""
-    return _read_json(folder / CARD) if (folder / CARD).exists() else {}
+    """What the folder's card says; without a card what diffusers' scheduler says; without both nothing.
+
+    Raises ShiftlabError when it is unreadable, or for a noise schedule that is not linear.
+    """
+    if (folder / CARD).exists():
+        return _read_json(folder / CARD)
+    scheduler = next((folder / name for name in SCHEDULERS if (folder / name).exists()), None)
+    return _scheduler_card(_read_json(scheduler)) if scheduler else {}
 
 
 def load_weights(unet: UNet2DModel, weights: Mapping[str, Tensor]) -> None:
@@ -60,8 +77,36 @@ def _build(folder: Path) -> UNet2DModel:
         raise ShiftlabError(f"{folder / CONFIG} describes no network that can be built ({error}). Restore the file.") from error
 
 
+def _scheduler_card(scheduler: dict[str, Any]) -> dict[str, Any]:
+    """The card's entries that a diffusers scheduler states, with diffusers' own defaults for those that it leaves out."""
+    kind = scheduler.get("beta_schedule", "linear")
+    if kind != "linear" or scheduler.get("trained_betas") is not None:
+        raise ShiftlabError(f"This model was trained on a {kind} noise schedule, and the lab walks the linear one of DDPM. Choose another.")
+    return {
+        "schedule": {
+            "num_steps": scheduler.get("num_train_timesteps", 1000),
+            "beta_start": scheduler.get("beta_start", 1e-4),
+            "beta_end": scheduler.get("beta_end", 0.02),
+        },
+        "prediction": scheduler.get("prediction_type", "epsilon"),
+    }
+
+
 def _read_weights(folder: Path) -> dict[str, Tensor]:
+    weights = _read_file(folder)
+    return {_present_name(name): tensor for name, tensor in weights.items()}
+
+
+def _present_name(name: str) -> str:
+    module, _, parameter = name.rpartition(".")
+    block, _, part = module.rpartition(".")
+    return f"{block}.{OLD_ATTENTION[part]}.{parameter}" if part in OLD_ATTENTION and ".attentions." in module else name
+
+
+def _read_file(folder: Path) -> dict[str, Tensor]:
     path = folder / WEIGHTS
+    if not path.is_file() and (folder / OLD_WEIGHTS).is_file():
+        return state_dict_of(read_content(folder / OLD_WEIGHTS), OLD_WEIGHTS)
     if not path.is_file():
         raise ShiftlabError(f"{folder} has no {WEIGHTS}. Save the model there with safetensors.")
     try:
