@@ -1,8 +1,8 @@
 """The judge: a small convolutional network that says of what domain a portrait is and which attributes it shows.
 
-It is trained on rendered portraits alone and never takes part in the training of an edit. It knows "none of these" beside the domains, so
-that a half-done or dissolved picture does not count as success. A folder holds `config.json` (domains, attributes, width), `model.safetensors`,
-and the card.
+It is trained on rendered portraits alone and never takes part in the training of an edit. It knows "none of these" beside the
+domains, so that a half-done or dissolved picture does not count as success. A folder holds `config.json` (domains, attributes,
+width), `model.safetensors`, and the card.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from core.worlds import portraits as world
 UNSEEN_SEED = 900_001  # of portraits that no recipe trains on
 SAMPLE_STEPS = 50
 CHUNK = 16
+ROUND_TRIPS = ((301, 40, 40), (601, 40, 40), (601, 40, 6))  # return step, inversion steps, generation steps
 
 
 @torch.no_grad()
@@ -40,11 +41,10 @@ def measure(base: Base, samples: Tensor, judge_folder: Path, count: int) -> dict
     unseen = world.render(world.sample(count, UNSEEN_SEED), "photo", base.image_size)
     judge = load_judge(judge_folder)
     photo = world.DOMAINS.index("photo")
-    figures = {
-        "reconstruction dB (301, 40/40)": round_trip_psnr(base, unseen, 301, 40, 40),
-        "reconstruction dB (601, 40/40)": round_trip_psnr(base, unseen, 601, 40, 40),
-        "reconstruction dB (601, 40/6)": round_trip_psnr(base, unseen, 601, 40, 6),
-        "cost of bfloat16 dB (601, 40/40, 16 portraits)": precision_cost(base, unseen[:16])["cost_db"],
+    figures = {f"reconstruction dB ({t0}, {up}/{down})": round_trip_psnr(base, unseen, t0, up, down) for t0, up, down in ROUND_TRIPS}
+    t0, up, _ = ROUND_TRIPS[0]
+    figures |= {
+        f"of which bfloat16 costs ({t0}, {up}/{up}, 16 portraits)": precision_cost(base, unseen[:16], t0=t0, steps=up)["cost_db"],
         "free samples judged photo (DDIM-50, x0 clipped)": (judge.domains(samples).argmax(dim=1) == photo).float().mean().item(),
         "true photos judged photo": (judge.domains(unseen).argmax(dim=1) == photo).float().mean().item(),
     }
