@@ -36,6 +36,7 @@ PORTRAITS, PORTRAITS_SEED = 16_000, 1
 POOL = 8  # side of the blocks over which the coarse error is averaged
 COARSE_WEIGHT = 0.5
 WARMUP_STEPS = 200
+EMA_DECAY = 0.995  # a horizon of 200 steps: a tenth of a short training, whose learning rate anneals by itself
 
 
 def build() -> UNet2DModel:
@@ -70,7 +71,7 @@ class BaseTraining:
 
     def __init__(self, unet: UNet2DModel, images: np.ndarray, batch: int, lr: float, device: torch.device, compile: bool = False) -> None:
         self.unet = unet.to(device, memory_format=torch.channels_last).train()
-        self.ema = common.Ema(self.unet, type(unet).from_config(unet.config).to(device, memory_format=torch.channels_last), decay=0.999)
+        self.ema = common.Ema(self.unet, type(unet).from_config(unet.config).to(device, memory_format=torch.channels_last), decay=EMA_DECAY)
         self.optimizer = torch.optim.AdamW(self.unet.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
         self.images, self.batch, self.lr, self.device = images, batch, lr, device
         self.schedule = Schedule().to(device)
