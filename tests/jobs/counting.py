@@ -91,7 +91,7 @@ class Counting:
             step += 1
             if step == 3 and settings.trouble in self.trouble:
                 raise self.trouble[settings.trouble]
-            yield StepEvent("train", step, settings.steps, {"loss": float(loss)})
+            yield StepEvent("train", step, settings.steps, {"loss": float(loss.detach())})
             if context.save_now() or step % settings.every == 0:
                 save()
                 yield StepEvent("sample", step, settings.steps, images=request.images[:2])
