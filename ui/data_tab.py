@@ -47,7 +47,7 @@ class DataTab:
     def __init__(self, shared: Shared) -> None:
         self.states = {key: getattr(shared, key) for key in SETS}
         self.sets = gr.State(DataSets(), time_to_live=SESSION_SECONDS)
-        with gr.Row(elem_classes="panels", equal_height=True):
+        with gr.Row(elem_classes="sets", equal_height=True):
             self.panels = {key: _panel(key, title) for key, title in SETS.items()}
         self.report = gr.HTML(report_html(DataSets()), elem_id="data-report")
 
@@ -80,7 +80,8 @@ class DataTab:
     def add_examples(self, key: str) -> Callable[..., Updates]:
         def handler(sets: DataSets, domain: str | None) -> Updates:
             sets.refused = []
-            files = example_files().get(domain or "", [])
+            there = {row.image.name for row in sets.rows[key]}
+            files = [path for path in example_files().get(domain or "", []) if path.name not in there]
             sets.add(key, files[:1] if key == "one_shot" else files)
             return self.shown(key, sets)
 
@@ -113,7 +114,7 @@ class DataTab:
         for key, panel in self.panels.items():
             outputs = [*panel.outputs(), self.states[key], self.report]
             self._changed(panel.drop.upload, self.upload(key), [self.sets, panel.drop], outputs)
-            self._changed(panel.examples.input, self.add_examples(key), [self.sets, panel.examples], outputs)
+            self._changed(panel.examples.select, self.add_examples(key), [self.sets, panel.examples], outputs)
             panel.remove.click(self.remove_one(key), [self.sets, panel.chosen], outputs, show_progress="hidden", api_visibility="private")
             panel.clear.click(self.remove_all(key), self.sets, outputs, show_progress="hidden", api_visibility="private")
             panel.gallery.select(
@@ -138,7 +139,7 @@ def _heading(key: str, count: int) -> str:
 
 def _panel(key: str, title: str) -> Panel:
     single, prefix = key == "one_shot", f"data-{key.replace('_', '-')}"
-    with gr.Column(elem_classes="card panel", min_width=280):
+    with gr.Column(elem_classes="card set", min_width=280):
         heading = gr.HTML(_heading(key, 0))
         drop = gr.File(
             label=f"{title} images", show_label=False, file_count="single" if single else "multiple", type="filepath", height=110,
@@ -148,7 +149,7 @@ def _panel(key: str, title: str) -> Panel:
             label=f"{title} images", show_label=False, visible=False, interactive=False, allow_preview=False, columns=5, height="auto",
             object_fit="cover", buttons=[], format="png", type="pil", elem_id=f"{prefix}-gallery", elem_classes="strip",
         )  # fmt: skip
-        with gr.Row(elem_classes="panel-row"):
+        with gr.Row(elem_classes="set-row"):
             examples = gr.Dropdown(
                 [(f"{domain} ({1 if single else len(files)})", domain) for domain, files in example_files().items()],
                 value=None, label="Add examples", interactive=True, elem_id=f"{prefix}-examples", min_width=130,

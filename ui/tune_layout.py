@@ -81,7 +81,7 @@ def target_line(count: int) -> str:
 
 
 def _controls(lab: Any) -> Controls:
-    names = [(getattr(method, "title", key), key) for key, method in lab.methods.items()]
+    names = [(type(method).__name__, key) for key, method in lab.methods.items()]
     chosen = names[0][1]
     presets = tune_presets(chosen)
     first = next(iter(presets.values()), None)
