@@ -9,7 +9,6 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from ui.drop import drop_zone
 from ui.forms import Form, build_form
 from ui.session import Session
 from ui.state import SESSION_SECONDS
@@ -76,9 +75,10 @@ def build_layout(lab: Any, presets: list[str]) -> tuple[gr.State, Controls, Resu
 
 def _controls(lab: Any, presets: list[str]) -> Controls:
     with gr.Column(elem_classes="card source"):
-        drop = drop_zone(
-            label="Image", show_label=False, height=220, elem_id="edit-image", placeholder="Drop a picture, or choose one below"
-        )
+        drop = gr.Image(
+            label="Image", show_label=False, type="filepath", sources=["upload"], height=220, buttons=[], interactive=True,
+            elem_id="edit-image", placeholder="Drop a picture, or choose one below",
+        )  # fmt: skip
         examples = _strip("Examples", "edit-examples")
     names = [(type(method).__name__, key) for key, method in lab.methods.items()]
     with gr.Column(elem_classes="card"):

@@ -54,9 +54,10 @@ class EditTab:
 
     def drop(self, values: Values) -> Updates:
         """A dropped file: one of our PNGs brings back its request, any other becomes the picture. What cannot be read changes nothing."""
-        c, session, path = self.controls, values[self.session], values[self.controls.drop]
-        if path is None:
+        c, session, file = self.controls, values[self.session], values[self.controls.drop]
+        if file is None:
             return {c.message: ""}
+        path = file["path"]
         try:
             record = read_request(path)
             if record is not None and "settings" in record:
@@ -121,7 +122,9 @@ class EditTab:
         c, r, shared = self.controls, self.results, self.shared
         run, choose = self.runner, self.chooser
         self._then_run(self._on(shared.page.load, self.start), live=False)
-        self._then_run(self._on(c.drop.upload, self.drop, {c.drop}))
+        # Not preprocessed: Gradio would open the file first, and fail on a damaged one without a sentence. It has checked by then
+        # that the path is in its upload folder.
+        self._then_run(self._on(c.drop.upload, self.drop, {c.drop}, preprocess=False))
         self._on(c.drop.clear, self.clear_picture)
         self._then_run(self._on(c.examples.select, self.choose_picture))
         self._on(shared.source.change, self.new_source)
@@ -154,6 +157,10 @@ class EditTab:
         forms = [part for form in c.forms.values() for part in form.outputs()]
         return [*plain, *c.columns.values(), *forms, *self.results.outputs(), self.shared.to_tune, self.shared.tabs]
 
+    def _run_outputs(self) -> list[Component]:
+        """Few, because Gradio makes every output anew for each step that is shown."""
+        return [*self.results.outputs(), self.controls.message, self.shared.to_tune, self.shared.tabs]
+
     def _on(self, event: Callable[..., Any], handler: Callable[..., Any], more: set[Component] = frozenset(), **options: Any) -> Any:
         """A quick handler."""
         return event(handler, self._inputs() | more, self._outputs(), show_progress="hidden", api_visibility="private", **options)
@@ -161,8 +168,8 @@ class EditTab:
     def _run(self, event: Callable[..., Any], first: Callable[..., Any], second: Callable[..., Any], mode: str = "always_last") -> Any:
         """The coarse picture, then the full one."""
         options = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "edit", "concurrency_limit": 8}
-        begun = event(first, self._inputs(), self._outputs(), trigger_mode=mode, **options)
-        return begun.then(second, self._inputs(), self._outputs(), trigger_mode="multiple", **options)
+        begun = event(first, self._inputs(), self._run_outputs(), trigger_mode=mode, **options)
+        return begun.then(second, self._inputs(), self._run_outputs(), trigger_mode="multiple", **options)
 
     def _then_run(self, event: Any, live: bool = True) -> Any:
         """After something was chosen: edit, where "Live" is on or the page must not stay empty."""

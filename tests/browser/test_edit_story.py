@@ -21,6 +21,7 @@ from core.models.base import load_base
 from core.types import Edit, EditCard
 from tests.browser.conftest import App
 
+expect.set_options(timeout=60_000)  # an inversion of 50 steps, on a machine that is busy with something else
 PHOTO, SKETCH = "a photo of a person", "a pencil sketch of a person"
 
 

@@ -162,7 +162,7 @@ def test_several_edits_in_one_pass(visitor: Visitor, lab: FakeLab) -> None:
 def test_a_file_that_is_no_picture_changes_nothing(visitor: Visitor, tmp_path: Path) -> None:
     before = visitor.session.picture
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-    visitor.values[visitor.tab.controls.drop] = str(tmp_path / "broken.png")
+    visitor.values[visitor.tab.controls.drop] = {"path": str(tmp_path / "broken.png")}
     visitor.take(visitor.tab.drop(visitor.values))
     assert "damaged" in visitor.shown[visitor.tab.controls.message]
     assert visitor.session.picture is before
@@ -186,7 +186,7 @@ def test_a_downloaded_png_brings_its_request_back(visitor: Visitor, lab: FakeLab
     other = Visitor(visitor.tab)
     other.take(other.tab.start(other.values))
     other.session.picture = None
-    other.values[other.tab.controls.drop] = path
+    other.values[other.tab.controls.drop] = {"path": path}
     other.take(other.tab.drop(other.values))
     assert other.values[other.tab.controls.forms["diffusionclip"].components["return_step"]] == 301
     assert other.values[other.tab.controls.seed] == 7
@@ -197,7 +197,7 @@ def test_a_downloaded_png_brings_its_request_back(visitor: Visitor, lab: FakeLab
 
 def test_a_foreign_record_is_refused_in_words(visitor: Visitor, tmp_path: Path) -> None:
     path = write_png(tmp_path / "x.png", Image.new("RGB", (16, 16)), {"settings": {"return_step": 5000}, "method": "diffusionclip"})
-    visitor.values[visitor.tab.controls.drop] = str(path)
+    visitor.values[visitor.tab.controls.drop] = {"path": str(path)}
     visitor.take(visitor.tab.drop(visitor.values))
     assert "Return step must be at most 981" in visitor.shown[visitor.tab.controls.message]
 
