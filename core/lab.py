@@ -1,6 +1,7 @@
 """The lab: what is loaded, which edits there are, and the jobs. The page, the command line and the tests all work through one of these.
 
-A home folder holds jobs.sqlite (the table), runs/<id>/ (see core/jobs/runs.py) and cache/trajectories/. One process has it at a time.
+A home folder holds jobs.sqlite (the table), runs/<id>/ (see core/jobs/runs.py), cache/trajectories/, models/ and models.json (see
+core/models/shelf.py), and edits/ that were brought as files. One process has it at a time.
 """
 
 from __future__ import annotations
@@ -8,19 +9,19 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from core.data.edits import load_edit, read_card
+from core.data.edits import load_edit, read_card, save_edit
 from core.data.trajectories import TrajectoryStore
 from core.jobs.errors import sentence
 from core.jobs.estimate import Estimate, Probe, estimate, measure
+from core.jobs.fetch import Fetcher
 from core.jobs.home import HomeLock
 from core.jobs.lock import TicketLock
 from core.jobs.machine import device_name, memory_line, pick_device, use_all_cores
@@ -29,23 +30,26 @@ from core.jobs.store import Job, JobStore
 from core.jobs.worker import Worker
 from core.methods import METHODS
 from core.metrics.perceptual import perceptual_of_identity
-from core.models.base import Base, load_base
-from core.models.clip import Clip, load_clip
-from core.models.identity import Identity, load_identity
+from core.models import zoo
+from core.models.base import Base
+from core.models.clip import Clip
+from core.models.download import download
+from core.models.files import open_edit
+from core.models.identity import Identity
 from core.models.precision import best_dtype
+from core.models.shelf import KINDS, Loaded, Shelf
 from core.types import Context, Edit, EditCard, EditRequest, EditResult, Method, Settings, ShiftlabError, StepEvent, TrainRequest
 
 EDITS_KEPT = 4  # full state dicts in memory
 STALE = "The lab ended while this was running. It can be resumed from its last saved step."
 SHOWN_SAMPLES = 4
-UNREADABLE = (ShiftlabError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)  # of a folder of weights
 
 
 @dataclass(frozen=True)
 class EditEntry:
     """An edit that may be chosen. usable: whether it belongs to the loaded base; why_not is a sentence where it does not."""
 
-    key: str  # "shipped/<file>" or "run/<id>"
+    key: str  # "shipped/<file>", "brought/<file>" or "run/<id>"
     name: str
     path: Path
     card: EditCard
@@ -66,11 +70,20 @@ class Status:
     job: str
 
 
-class Lab:
-    """Loads the embedded models once and starts the worker.
+@dataclass(frozen=True)
+class Switched:
+    """What a change of models brought: the new model's name, and the edits, by name, that could be used before and now cannot."""
 
-    home: folder of runs and caches, made where missing. checkpoints: folder with base/, clip/, identity/ and edits/; what is missing or
-    broken there is None here, and `status()` says so. device: "cpu", "cuda", "cuda:N", "mps", or None for the best that is there.
+    model: str
+    lost: tuple[str, ...] = ()
+
+
+class Lab:
+    """Loads the models once and starts the worker.
+
+    home: folder of runs, models and caches, made where missing. checkpoints: folder with base/, clip/, identity/ and edits/; what is
+    missing or broken there, and was not chosen from elsewhere, is None here, and `status()` says so. device: "cpu", "cuda", "cuda:N",
+    "mps", or None for the best that is there.
     Raises ShiftlabError for a home that another process holds or that cannot be written, and for an unknown device.
     """
 
@@ -82,10 +95,11 @@ class Lab:
         self.lock = TicketLock()
         self._home_lock = HomeLock(self.home)
         use_all_cores()
-        self._missing: dict[str, str] = {}
-        self.base: Base | None = self._load("base", load_base)
-        self.clip: Clip | None = self._load("clip", load_clip)
-        self.identity: Identity | None = self._load("identity", load_identity)
+        self.shelf = Shelf(self.home, self.checkpoints, self.device)
+        self.base: Base | None = self.shelf.load("base")
+        self.clip: Clip | None = self.shelf.load("clip")
+        self.identity: Identity | None = self.shelf.load("identity")
+        self.fetches = Fetcher(self._download)
         self.perceptual = perceptual_of_identity(self.identity) if self.identity else None
         self.store = TrajectoryStore(self.home / "cache" / "trajectories")
         self._edits: OrderedDict[tuple[str, float], Edit] = OrderedDict()
@@ -100,6 +114,7 @@ class Lab:
 
     def close(self) -> None:
         """Saves and stops the running job, ends the worker and gives the home back."""
+        self.fetches.close()
         self._worker.close()
         self.jobs.close()
         self._home_lock.release()
@@ -123,14 +138,61 @@ class Lab:
         names = {part: self._part_name(part) for part in ("base", "clip", "identity")}
         return Status(**names, device=device_name(self.device, self.dtype), memory=memory_line(self.device), job=self._job_line())
 
+    # ---- models
+
+    def models(self) -> list[Loaded]:
+        """What is loaded, and why: base, CLIP, identity."""
+        return [self.shelf.told(kind, getattr(self, kind)) for kind in KINDS]
+
+    def use(self, kind: str, reference: str) -> Switched:
+        """Changes the base, the CLIP model or the identity encoder, for good: the choice outlives the lab. reference: see `Shelf.use`.
+
+        Raises ShiftlabError, and changes nothing, where the model cannot be loaded or a job that needs the present one is not over.
+        """
+        if any(job.live for job in self.jobs.list()):
+            raise ShiftlabError("A run is under way or waiting, and it needs the models that are loaded. Cancel it, or wait for its end.")
+        before = {entry.key: entry.name for entry in self.edits() if entry.usable}
+        setattr(self, kind, model := self.shelf.use(kind, reference))
+        if kind == "identity":
+            self.perceptual = perceptual_of_identity(model)
+        if kind == "base":
+            self._probe = None
+            with self._edits_lock:
+                self._edits.clear()  # their weights were completed with the other base
+        after = {entry.key for entry in self.edits() if entry.usable}
+        return Switched(model.name, tuple(name for key, name in before.items() if key not in after))
+
+    def remove_model(self, name: str) -> None:
+        """Deletes a fetched or imported model. Raises ShiftlabError for one that is loaded."""
+        folder = zoo.models_folder(self.home) / name
+        if any(loaded.where == folder or folder in loaded.where.parents for loaded in self.models()):
+            raise ShiftlabError(f"{name} is loaded. Choose another model in its place first.")
+        zoo.remove(name, self.home)
+
+    def add_edit(self, path: Path, name: str, reference_prompt: str = "", target_prompt: str = "") -> str:
+        """Takes an edit of this lab, or DiffusionCLIP's fine-tuned weights, into the home, on the loaded base. Returns its key."""
+        edit = open_edit(path, self._loaded_base(), reference_prompt=reference_prompt, target_prompt=target_prompt)
+        stem = "-".join("".join(letter if letter.isalnum() else " " for letter in name or edit.card.name).split()).lower() or "edit"
+        target = self.home / "edits" / f"{stem}.safetensors"
+        if target.exists():
+            raise ShiftlabError(f"There is an edit called {name or edit.card.name!r} already. Give this one another name.")
+        card = edit.card.model_copy(update={"name": name or edit.card.name})
+        target.parent.mkdir(exist_ok=True)
+        save_edit(target, dataclasses.replace(edit, card=card), self._base_state(), "full")
+        return f"brought/{stem}"
+
+    def _download(self, name: str, should_stop: Callable[[], bool]) -> Generator[StepEvent, None, Path]:
+        return download(zoo.entry_of(name), self.home, mirror=zoo.mirror_folder(), should_stop=should_stop)
+
     # ---- edits
 
     def edits(self) -> list[EditEntry]:
-        """Every edit that is there: the shipped ones by name, then those of runs, the newest first. Broken files are left out."""
+        """Every edit that is there: the shipped and the brought ones by name, then those of runs, the newest first. Broken ones are not."""
         shipped = [(f"shipped/{path.stem}", path) for path in sorted((self.checkpoints / "edits").glob("*.safetensors"))]
+        brought = [(f"brought/{path.stem}", path) for path in sorted((self.home / "edits").glob("*.safetensors"))]
         own = [(f"run/{path.parent.name}", path) for path in sorted(self.runs.glob("*/edit.safetensors"), reverse=True)]
         entries = []
-        for key, path in shipped + own:
+        for key, path in shipped + brought + own:
             try:
                 entries.append(self._entry(key, path, read_card(path)))
             except ShiftlabError:
@@ -187,7 +249,8 @@ class Lab:
             raise ShiftlabError("The edit has no name. Give it one.")
         id = new_run_id()
         try:
-            folder = RunFolder.create(self.runs / id, TrainRequest(images, settings, name.strip(), seed, target_images, samples))
+            request = TrainRequest(images, settings, name.strip(), seed, target_images, samples)
+            folder = RunFolder.create(self.runs / id, request, self._loaded_base().fingerprint)
         except OSError as error:
             raise ShiftlabError(sentence(error)) from error
         self.jobs.add(id, name.strip(), method, "tune", folder.path, settings.model_dump(mode="json"))
@@ -243,30 +306,22 @@ class Lab:
     def _training_context(self, **overrides: Any) -> Context:
         return self.context(lock=self.lock.patient(), **overrides)
 
-    def _load(self, part: str, load: Callable[..., Any]) -> Any:
-        """A model from its folder, or None with a word on why."""
-        folder = self.checkpoints / part
-        if not folder.is_dir():
-            self._missing[part] = "none"
-            return None
-        try:
-            return load(folder, device=self.device)
-        except UNREADABLE as error:
-            self._missing[part] = f"unreadable: {error}"
-            return None
-
     def _part_name(self, part: str) -> str:
         model = getattr(self, part)
-        return model.name if model is not None else self._missing[part]
+        return model.name if model is not None else self.shelf.why(part)
 
     def _job_line(self) -> str:
         jobs = self.jobs.list()
         running = next((job for job in jobs if job.state in ("running", "cancelling")), None)
         waiting = sum(job.state == "queued" for job in jobs)
         if running is None:
-            return f"{waiting} waiting" if waiting else ""
+            return f"{waiting} waiting" if waiting else self._fetch_line()
         more = f", {waiting} waiting" if waiting else ""
         return f"{running.name}: {running.step} of {running.total}{more}" if running.total else f"{running.name}: starting{more}"
+
+    def _fetch_line(self) -> str:
+        fetch = next((fetch for fetch in self.fetches.list() if fetch.state == "running"), None)
+        return f"fetching {fetch.name}: {fetch.done} of {fetch.total} MB" if fetch else ""
 
     def _entry(self, key: str, path: Path, card: EditCard) -> EditEntry:
         why_not = ""
@@ -283,7 +338,7 @@ class Lab:
 
     def _loaded_base(self) -> Base:
         if self.base is None:
-            why = self._missing["base"]
+            why = self.shelf.why("base")
             raise ShiftlabError(
                 f"No base is loaded from {self.checkpoints / 'base'} ({why}). Run `make pretrain`, or bring a folder with one."
             )

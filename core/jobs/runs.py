@@ -1,6 +1,6 @@
 """A run's folder: everything about one job that is not a row of the table.
 
-settings.json         method, name, seed, settings          request.safetensors   images, target_images, samples, as they went in
+settings.json         method, name, seed, base, settings         request.safetensors   images, target_images, samples, as they went in
 stats.jsonl           one line of numbers a step            samples/step_000123/  0.png, 1.png, … as the training went on
 checkpoints/          see core/data/checkpoints.py          edit.safetensors      what came of it
 log.txt               what happened, with tracebacks
@@ -33,12 +33,12 @@ class RunFolder:
         self.path = Path(path)
 
     @classmethod
-    def create(cls, path: Path, request: TrainRequest) -> RunFolder:
-        """A new run. The folder appears whole or not at all. Raises OSError when the disk does not take it."""
+    def create(cls, path: Path, request: TrainRequest, base: str = "") -> RunFolder:
+        """A new run, base being its base's fingerprint. The folder appears whole or not at all. OSError when the disk does not take it."""
         unfinished = path.with_name(f".{path.name}")
         unfinished.mkdir(parents=True)
         try:
-            facts = {"method": request.settings.method, "name": request.name, "seed": request.seed}
+            facts = {"method": request.settings.method, "name": request.name, "seed": request.seed, "base": base}
             (unfinished / "settings.json").write_text(json.dumps({**facts, "settings": request.settings.model_dump(mode="json")}, indent=2))
             save_file(_images(request), unfinished / "request.safetensors")
             os.replace(unfinished, path)
@@ -57,6 +57,10 @@ class RunFolder:
     @property
     def log_file(self) -> Path:
         return self.path / "log.txt"
+
+    def base(self) -> str:
+        """The fingerprint of the base that it was submitted for; empty where nobody said."""
+        return json.loads((self.path / "settings.json").read_text()).get("base", "")
 
     def request(self, settings_class: type[Settings]) -> TrainRequest:
         """The request as it was submitted, bit for bit. Raises OSError or ValueError where the folder was damaged."""

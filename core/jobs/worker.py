@@ -114,6 +114,11 @@ class Worker:
             save_now=lambda: self._pop_save(job.id),
             checkpoints=FolderCheckpoints(folder.checkpoints, lambda step: folder.log(f"Saved at step {step}.")),
         )
+        if folder.base() and folder.base() != context.base.fingerprint:
+            raise ShiftlabError(
+                f"This run was begun on the base {folder.base()}, but {context.base.fingerprint} is loaded. "
+                "Choose its base on the Models tab and resume."
+            )
         progress = Progress()
         with closing(method.train(folder.request(method.train_settings), context)) as events:
             for event in events:
