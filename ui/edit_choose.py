@@ -81,10 +81,16 @@ class Chooser:
         return {self.controls.edit: gr.update(choices=named + refused), self.controls.mixed: gr.update(choices=named)}
 
     def refresh(self, values: Values) -> Updates:
-        """When the tab is opened again: edits that were trained meanwhile are offered, and the choice stays."""
+        """When the tab is opened again: edits that were trained meanwhile are offered, and the choice stays while its base is loaded."""
         c = self.controls
-        updates = self.choices(values[c.method])
-        return updates if values[c.edit] else merged(updates, self._match(values[c.method], values[c.reference], values[c.target]))
+        updates, entries = self.choices(values[c.method]), {entry.key: entry for entry in self.lab.edits()}
+        chosen = entries.get(values[c.edit])
+        mixed = [key for key in values[c.mixed] or [] if key in entries and entries[key].usable]
+        updates = merged(updates, {c.mixed: gr.update(value=mixed)})
+        if chosen is not None and chosen.usable:
+            return updates
+        updates = merged(updates, self._match(values[c.method], values[c.reference], values[c.target]))
+        return updates | ({c.message: alert(chosen.why_not)} if chosen is not None else {})
 
     def first(self, method: str) -> Updates:
         """The first edit that can be used; the first preset where there is none."""
@@ -101,7 +107,7 @@ class Chooser:
         settings = settings_from(c.forms[told.method].settings_class, told.settings)
         known = {entry.key for entry in self.lab.edits() if entry.usable}
         keys = [key for key in told.edit_keys if key in known]
-        session.picture = told.picture or session.picture
+        session.picture = told.picture or session.picture  # the square that was edited then: no face is looked for in it
         reference, target = (getattr(settings, name, "") for name in ("reference_prompt", "target_prompt"))
         controls = {
             c.method: told.method,

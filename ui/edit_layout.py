@@ -24,6 +24,7 @@ class Controls:
     """The left column."""
 
     drop: gr.Image
+    face: gr.Dropdown
     examples: gr.Gallery
     method: gr.Dropdown
     edit: gr.Dropdown
@@ -40,7 +41,7 @@ class Controls:
 
     def inputs(self) -> set[Component]:
         """What a request is made of, besides the session."""
-        plain = {self.method, self.edit, self.reference, self.target, self.seed, self.mixed, self.live}
+        plain = {self.face, self.method, self.edit, self.reference, self.target, self.seed, self.mixed, self.live}
         return plain.union(*(form.inputs() for form in self.forms.values()))
 
 
@@ -52,6 +53,7 @@ class Results:
     slider: gr.ImageSlider
     image: gr.Image
     view: gr.Radio
+    in_photo: gr.Checkbox
     caption: gr.HTML
     scores: gr.HTML
     download: gr.DownloadButton
@@ -79,6 +81,7 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
             label="Image", show_label=False, type="filepath", sources=["upload"], height=220, buttons=[], interactive=True,
             elem_id="edit-image", placeholder="Drop a picture, or choose one below",
         )  # fmt: skip
+        face = gr.Dropdown([], label="Face", visible=False, interactive=True, filterable=False, elem_id="edit-face")
         examples = _strip("Examples", "edit-examples")
     names = [(type(method).__name__, key) for key, method in lab.methods.items()]
     with gr.Column(elem_classes="card"):
@@ -102,7 +105,7 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
     with gr.Row(elem_classes="go-row"):
         go = gr.Button("Edit", variant="primary", elem_id="edit-go", scale=3)
         live = gr.Checkbox(True, label="Live", interactive=True, container=False, elem_id="edit-live", scale=1, min_width=72)
-    return Controls(drop, examples, method, edit, preset, reference, target, forms, columns, seed, mixed, go, live, message)
+    return Controls(drop, face, examples, method, edit, preset, reference, target, forms, columns, seed, mixed, go, live, message)
 
 
 def _forms(methods: Mapping[str, Any], chosen: str) -> tuple[dict[str, Form], dict[str, gr.Column]]:
@@ -118,6 +121,10 @@ def _results() -> Results:
     with gr.Column(elem_classes="card picture"):
         with gr.Row(elem_classes="view-row"):
             view = gr.Radio(list(VIEWS), value=SLIDER, label="View", show_label=False, container=False, elem_id="edit-view")
+            in_photo = gr.Checkbox(
+                False, label="In the photograph", visible=False, interactive=True, container=False, scale=0, min_width=150,
+                elem_id="edit-in-photo",
+            )  # fmt: skip
             download = gr.DownloadButton("Download PNG", size="sm", interactive=False, elem_id="edit-download", min_width=140, scale=0)
         slider = gr.ImageSlider(
             label="Before and after", show_label=False, format="png", type="filepath", interactive=False, buttons=["fullscreen"],
@@ -138,7 +145,7 @@ def _results() -> Results:
                 elem_id="edit-click",
             )  # fmt: skip
         gallery = _strip("History", "edit-history")
-    return Results(progress, slider, image, view, caption, scores, download, gallery, click)
+    return Results(progress, slider, image, view, in_photo, caption, scores, download, gallery, click)
 
 
 def _strip(label: str, elem_id: str) -> gr.Gallery:

@@ -70,11 +70,11 @@ class Runner:
         else:
             yield self._to_tune(values)
 
-    def save(self, shot: Shot) -> Updates:
+    def save(self, shot: Shot, in_photo: bool) -> Updates:
         """The result as a PNG that carries its request, written where Gradio serves files from."""
         words = "".join(letter if letter.isalnum() else " " for letter in shot.title).split()
         folder = Path(self.results.download.GRADIO_CACHE) / f"result-{id(shot):x}"
-        path = write_png(folder / f"shiftlab-{shot.number}-{'-'.join(words) or 'picture'}.png", shot.after, shot.record)
+        path = write_png(folder / f"shiftlab-{shot.number}-{'-'.join(words) or 'picture'}.png", shot.pair(in_photo)[1], shot.record)
         return {self.results.download: gr.update(value=str(path), interactive=True)}
 
     def _run(self, values: Values, ticket: int, coarse: bool) -> Iterator[Updates]:
@@ -99,7 +99,7 @@ class Runner:
         if shot.coarse:
             return updates
         gallery = {self.results.gallery: gr.update(value=gallery_items(session), selected_index=None)}
-        return updates | gallery | self.save(session.shown)
+        return updates | gallery | self.save(session.shown, session.in_photo)
 
     def _to_tune(self, values: Values) -> Updates:
         c = self.controls

@@ -26,9 +26,12 @@ def result_updates(results: Results, session: Session, view: str, lab: Any) -> U
     shot = session.shown
     if shot is None:
         return {results.progress: ""}
-    before = session.against.after if session.against else shot.before
+    before, after = shot.pair(session.in_photo)
+    if session.against:
+        before = session.against.pair(session.in_photo)[1]
     return {
-        **picture_updates(results, before, shot.after, view),
+        **picture_updates(results, before, after, view),
+        results.in_photo: gr.update(visible=shot.picture.frame is not None),
         results.caption: caption_html(session, shot, lab),
         results.scores: scores_html(shot.scores, shot.timing, lab.identity, lab.perceptual),
         results.progress: "",

@@ -15,6 +15,7 @@ from gradio.components import Component
 from core.data.png import read_request
 from core.types import ShiftlabError
 from ui.edit_choose import Chooser, Values
+from ui.edit_face import FaceChoice
 from ui.edit_layout import COMPARE, build_layout
 from ui.edit_run import Runner
 from ui.edit_show import Updates, alert, empty_html, merged, result_updates
@@ -38,19 +39,23 @@ class EditTab:
         self.session, self.controls, self.results = build_layout(lab, [preset.name for preset in load_presets()])
         self.runner = Runner(lab, shared, self.session, self.controls, self.results)
         self.chooser = Chooser(lab, self.controls)
+        self.faces = FaceChoice(lab, self.controls)
         self.strip = Strip()
 
     def start(self, values: Values) -> Updates:
         """At page load: the first example and the first edit that can be used."""
         c, session = self.controls, values[self.session]
         session.started = True
-        session.picture = session.picture or next(iter(self.strip.all([])), None)
-        pictures = {c.examples: self.strip.thumbnails(values[self.shared.source]), c.drop: shown(session.picture)}
-        return pictures | {self.results.caption: empty_html()} | self.chooser.first(values[c.method])
+        first = self.faces.take(session, session.picture or next(iter(self.strip.all([])), None))
+        pictures = {c.examples: self.strip.thumbnails(values[self.shared.source])}
+        return pictures | first | {self.results.caption: empty_html()} | self.chooser.first(values[c.method])
 
     def opened(self, values: Values) -> Updates:
         """The tab was selected, also by the page itself while it loads."""
-        return self.chooser.refresh(values) if values[self.session].started else {self.controls.message: gr.skip()}
+        session = values[self.session]
+        if not session.started:
+            return {self.controls.message: gr.skip()}
+        return self.chooser.refresh(values) | self.faces.refresh(session)
 
     def drop(self, values: Values) -> Updates:
         """A dropped file: one of our PNGs brings back its request, any other becomes the picture. What cannot be read changes nothing."""
@@ -61,23 +66,25 @@ class EditTab:
         try:
             record = read_request(path)
             if record is not None and "settings" in record:
-                return self.chooser.recalled(session, recall(record, self.lab))
-            session.picture = read_picture(path)
+                return self.chooser.recalled(session, recall(record, self.lab)) | self.faces.show(session)
+            return {c.message: ""} | self.faces.take(session, read_picture(path))
         except ShiftlabError as error:
             return {c.message: alert(str(error)), c.drop: shown(session.picture)}
-        return {c.message: "", c.drop: shown(session.picture)}
 
     def clear_picture(self, values: Values) -> Updates:
         """The cross on the picture: nothing to edit, and nothing else is lost."""
         values[self.session].picture = None
         values[self.session].new_ticket()
-        return {self.results.progress: ""}
+        return {self.results.progress: "", self.controls.face: gr.update(visible=False)}
 
     def choose_picture(self, values: Values, event: gr.SelectData) -> Updates:
         """A click on the strip."""
         session: Session = values[self.session]
-        session.picture = self.strip.all(values[self.shared.source])[event.index]
-        return {self.controls.drop: shown(session.picture), self.controls.message: ""}
+        return {self.controls.message: ""} | self.faces.take(session, self.strip.all(values[self.shared.source])[event.index])
+
+    def choose_face(self, values: Values) -> Updates:
+        """Another face of the same photograph."""
+        return {self.controls.message: ""} | self.faces.choose(values, values[self.session])
 
     def new_source(self, values: Values) -> Updates:
         """The Data tab's source images changed: they stand first in the strip."""
@@ -86,6 +93,12 @@ class EditTab:
     def look(self, values: Values) -> Updates:
         """Another view of what is shown."""
         return result_updates(self.results, values[self.session], values[self.results.view], self.lab)
+
+    def choose_whole(self, values: Values) -> Updates:
+        """The square or the whole photograph, on the page and in the file to download."""
+        session: Session = values[self.session]
+        session.in_photo = values[self.results.in_photo]
+        return self.look(values) | (self.runner.save(session.shown, session.in_photo) if session.shown else {})
 
     def choose_shot(self, values: Values, event: gr.SelectData) -> Updates:
         """A click on the history: bring that result back, or put it beside the one shown."""
@@ -98,8 +111,8 @@ class EditTab:
         session.shown, session.against = chosen, None
         back = self.chooser.recalled(session, recall(chosen.record, self.lab))
         session.picture = chosen.picture  # the whole picture that was dropped, not the square inside the record
-        there = {self.controls.drop: shown(chosen.picture), self.controls.message: ""}
-        return back | there | self.runner.save(chosen) | result_updates(self.results, session, view, self.lab)
+        there = {self.controls.message: ""} | self.faces.show(session) | self.runner.save(chosen, session.in_photo)
+        return back | there | result_updates(self.results, session, view, self.lab)
 
     def handed(self, values: Values) -> Updates:
         """What another tab handed over: an edit, a picture, or a whole request."""
@@ -108,12 +121,12 @@ class EditTab:
             return {c.message: ""}
         try:
             if given.request is not None:
-                return self.chooser.recalled(session, recall(given.request, self.lab))
+                return self.chooser.recalled(session, recall(given.request, self.lab)) | self.faces.show(session)
         except ShiftlabError as error:
             return {c.message: alert(str(error))}
-        session.picture = given.image or session.picture
+        picture = self.faces.take(session, given.image) if given.image else self.faces.show(session)
         chosen = self.chooser.with_edit(values[c.method], given.edit_key) if given.edit_key else {}
-        return merged(self.chooser.choices(values[c.method]), {c.drop: shown(session.picture)}, chosen)
+        return merged(self.chooser.choices(values[c.method]), picture, chosen)
 
     # --- wiring -------------------------------------------------------------------------------------------------------------------
 
@@ -127,6 +140,7 @@ class EditTab:
         self._then_run(self._on(c.drop.upload, self.drop, {c.drop}, preprocess=False))
         self._on(c.drop.clear, self.clear_picture)
         self._then_run(self._on(c.examples.select, self.choose_picture))
+        self._then_run(self._on(c.face.input, self.choose_face))
         self._on(shared.source.change, self.new_source)
         self._then_run(self._on(c.edit.input, choose.choose_edit))
         self._then_run(self._on(c.preset.input, choose.choose_preset))
@@ -139,6 +153,7 @@ class EditTab:
         self._run(c.go.click, run.press, run.full)
         self._wire_live()
         self._on(r.view.input, self.look)
+        self._on(r.in_photo.input, self.choose_whole, {r.in_photo})
         self._on(r.gallery.select, self.choose_shot, {r.click})
 
     def _wire_live(self) -> None:
@@ -153,7 +168,7 @@ class EditTab:
 
     def _outputs(self) -> list[Component]:
         c = self.controls
-        plain = [c.drop, c.examples, c.method, c.edit, c.mixed, c.preset, c.reference, c.target, c.seed, c.go, c.message]
+        plain = [c.drop, c.face, c.examples, c.method, c.edit, c.mixed, c.preset, c.reference, c.target, c.seed, c.go, c.message]
         forms = [part for form in c.forms.values() for part in form.outputs()]
         return [*plain, *c.columns.values(), *forms, *self.results.outputs(), self.shared.to_tune, self.shared.tabs]
 

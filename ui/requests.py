@@ -9,8 +9,9 @@ from typing import Any
 
 from PIL import Image
 
-from core.data.images import decode_image, to_pil, to_tensor
+from core.data.images import decode_image, to_pil
 from core.data.png import png_bytes
+from core.models.align import as_seen
 from core.types import EditRequest, Settings, ShiftlabError
 from ui.state import LabImage
 
@@ -40,16 +41,18 @@ class Plan:
 
     def request(self, lab: Any) -> EditRequest:
         """Loads the edits; raises ShiftlabError where no base is loaded, and for an edit that belongs to another one."""
-        images = to_tensor([self.picture.image], lab.context().base.image_size)
+        images = as_seen(self.picture.image, self.picture.frame, lab.context().base.image_size)
         return EditRequest(images, self.settings, tuple(lab.load_edit(key) for key in self.edit_keys), self.seed)
 
     def square(self, lab: Any) -> Image.Image:
         """The picture as the model sees it."""
-        return to_pil(to_tensor([self.picture.image], lab.base.image_size))
+        return to_pil(as_seen(self.picture.image, self.picture.frame, lab.base.image_size))
 
     def record(self, lab: Any) -> dict[str, Any]:
         """Plain JSON data from which `Recalled` restores this plan; holds the picture itself where it is small enough."""
-        picture = {"name": self.picture.name}
+        picture: dict[str, Any] = {"name": self.picture.name}
+        if self.picture.frame:
+            picture["face"] = [round(value, 1) for value in (*self.picture.frame.centre, *self.picture.frame.half)]
         encoded = base64.b64encode(png_bytes(self.square(lab), {})).decode()
         if len(encoded) <= PICTURE_LIMIT:
             picture["png"] = encoded

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from PIL import Image
 
+from core.data.frame import paste_back
 from ui.state import LabImage
 
 KEPT = 24  # results; older ones are dropped
@@ -26,11 +28,22 @@ class Shot:
     coarse: bool = False
     number: int = 0
 
+    @cached_property
+    def pasted(self) -> Image.Image:
+        """The photograph with the result back in its place; the result itself where the picture was taken whole."""
+        return paste_back(self.picture.image, self.after, self.picture.frame) if self.picture.frame else self.after
+
+    def pair(self, in_photo: bool) -> tuple[Image.Image, Image.Image]:
+        """Before and after: of the square that the model saw, or of the whole photograph."""
+        return (self.picture.image, self.pasted) if in_photo and self.picture.frame else (self.before, self.after)
+
 
 @dataclass
 class Session:
     """Kept in a `gr.State` and changed in place, so that overlapping events of one visitor see the same one."""
 
+    aligned: bool = False  # faces were looked for in the picture, because the base takes aligned ones
+    in_photo: bool = False  # results are shown, and downloaded, within their photographs
     started: bool = False  # the page has loaded; before that, other events have nothing to say
     ticket: int = 0
     numbered: int = 0
@@ -48,7 +61,7 @@ class Session:
         """Puts a full result into the history under the next number; the same request as an earlier one replaces it."""
         self.shots = [old for old in self.shots if old.record != shot.record]
         self.numbered += 1
-        numbered = Shot(**{**shot.__dict__, "number": self.numbered})
+        numbered = replace(shot, number=self.numbered)
         self.shots = [*self.shots, numbered][-KEPT:]
         return numbered
 

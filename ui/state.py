@@ -2,6 +2,8 @@
 
 Everything here is per browser session (`gr.State`). A tab listens with `shared.source.change(...)`, and hands over by returning a new
 value for one of the states together with `gr.Tabs(selected="tune")` for `shared.tabs`.
+
+What lies in a state is compared by identity (`eq=False`): Gradio hashes it to see a change, and pictures and dicts have no hash.
 """
 
 from __future__ import annotations
@@ -12,18 +14,25 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from core.data.frame import Frame
+
 SESSION_SECONDS = 4 * 3600  # a closed tab's images are dropped after this long
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabImage:
-    """One picture as the lab keeps it: RGB, upright, decoded by `core.data.images`, with the name it came under."""
+    """One picture as the lab keeps it: RGB, upright, decoded by `core.data.images`, with the name it came under.
+
+    frame: the square that models see of it, around a face; None for the greatest centred one. faces: all squares to choose from.
+    """
 
     name: str
     image: Image.Image
+    frame: Frame | None = None
+    faces: tuple[Frame, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ToTune:
     """What the Edit tab hands to Tune: which method, the settings that were chosen (by field name), and the picture it was tried on."""
 
@@ -32,7 +41,7 @@ class ToTune:
     images: tuple[LabImage, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ToEdit:
     """What another tab hands to Edit: an edit's key to choose, or a picture to edit, or the whole request of an earlier result."""
 

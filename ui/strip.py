@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from core.data.images import decode_image
 from core.data.pictures import enlarge, fit_within
@@ -14,6 +14,7 @@ from ui.state import LabImage
 EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples"
 SHOWN = 420  # pixels; the picture in the drop zone
 THUMBNAIL = 128
+OUTLINE = "#2dd4bf"  # as the boxes of the Data tab
 
 
 class Strip:
@@ -32,8 +33,18 @@ class Strip:
 
 
 def shown(picture: LabImage | None) -> Any:
-    """A picture for the drop zone: upright, without metadata, large enough to be looked at."""
-    return None if picture is None else fit_within(enlarge(picture.image, SHOWN), SHOWN)
+    """A picture for the drop zone: upright, without metadata, large enough to be looked at, the chosen face outlined."""
+    if picture is None:
+        return None
+    small = fit_within(enlarge(picture.image, SHOWN), SHOWN)
+    if picture.frame is None:
+        return small
+    scale, small = small.width / picture.image.width, small.copy()
+    corners = [(x * scale, y * scale) for x, y in picture.frame.corners]
+    draw = ImageDraw.Draw(small)
+    for colour, width in (("black", 4), (OUTLINE, 2)):
+        draw.line([*corners, corners[0]], fill=colour, width=width, joint="curve")
+    return small
 
 
 def read_picture(path: str) -> LabImage:

@@ -6,7 +6,8 @@ from typing import Any
 
 from PIL import Image
 
-from core.data.images import to_pils, to_tensor
+from core.data.images import to_pils
+from core.models.align import as_seen_by
 from core.types import Settings, ShiftlabError
 from core.worlds.portraits import render, sample
 from ui.prompts import check_prompts
@@ -36,11 +37,11 @@ def submit(
     return lab.submit(
         method,
         settings,
-        to_tensor(training_pictures(which, settings.images, source, side), side),
+        as_seen_by(lab.base, training_pictures(which, settings.images, source, side)),
         name.strip()[:NAME_LENGTH] or default_name(settings),
         seed=seed,
-        target_images=to_tensor([entry.image for entry in target], side) if share > 0 else None,
-        samples=to_tensor(sample_pictures(which, source, tried, side), side),
+        target_images=as_seen_by(lab.base, [entry.image for entry in target]) if share > 0 else None,
+        samples=as_seen_by(lab.base, sample_pictures(which, source, tried, side)),
     )
 
 

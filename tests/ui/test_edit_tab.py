@@ -10,8 +10,10 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from core.data.frame import Frame
 from core.data.png import read_request, write_png
 from tests.ui.fake_lab import PHOTO, FakeLab
+from ui import edit_face
 from ui.edit_layout import COMPARE, DIFFERENCE, SLIDER
 from ui.edit_tab import EditTab
 from ui.session import Session
@@ -26,7 +28,7 @@ class Visitor:
     def __init__(self, tab: EditTab) -> None:
         self.tab = tab
         self.session = Session()
-        parts = {*tab._inputs(), tab.controls.drop, tab.shared.to_edit, tab.results.click}
+        parts = {*tab._inputs(), tab.controls.drop, tab.shared.to_edit, tab.results.click, tab.results.in_photo}
         self.values: dict[Any, Any] = {part: getattr(part, "value", None) for part in parts}
         self.values |= {tab.session: self.session, tab.shared.source: []}
         self.shown: dict[Any, Any] = {}
@@ -248,3 +250,42 @@ def test_without_any_edit_the_button_offers_to_train(tab: EditTab, lab: FakeLab)
     updates = visitor.take(visitor.tab.start(visitor.values))
     assert updates[visitor.tab.controls.go]["value"] == "Fine-tune for these prompts"
     assert visitor.values[visitor.tab.controls.target] == SKETCH
+
+
+@pytest.fixture
+def face_base(lab: FakeLab, monkeypatch: pytest.MonkeyPatch) -> FakeLab:
+    """A base of photographed faces; every wide picture shows two, and others none."""
+    found = [Frame((20.0, 15.0), (8.0, 1.0)), Frame((45.0, 15.0), (6.0, 0.0))]
+    monkeypatch.setattr(edit_face, "frames", lambda image: found if image.width > image.height else [])
+    monkeypatch.setattr(lab.base, "domain", "celebahq", raising=False)
+    return lab
+
+
+def test_a_photograph_is_edited_by_its_face_and_gets_it_back(visitor: Visitor, face_base: FakeLab, tmp_path: Path) -> None:
+    tab, c, r = visitor.tab, visitor.tab.controls, visitor.tab.results
+    photo = Image.linear_gradient("L").resize((60, 30)).convert("RGB")
+    photo.putpixel((0, 0), (9, 8, 7))
+    photo.save(tmp_path / "two.png")
+    visitor.values[c.drop] = {"path": str(tmp_path / "two.png")}
+    updates = visitor.take(tab.drop(visitor.values))
+    assert [value for _, value in updates[c.face]["choices"]] == [0, 1, -1] and updates[c.face]["visible"]
+    visitor.values[c.face] = 1
+    visitor.take(tab.choose_face(visitor.values))
+    visitor.run()
+    assert face_base.asked[-1].images.shape == (1, 3, 16, 16)
+    assert visitor.session.shown.record["picture"]["face"] == [45.0, 15.0, 6.0, 0.0]
+    visitor.values[r.in_photo] = True
+    visitor.take(tab.choose_whole(visitor.values))
+    with Image.open(visitor.values[r.download]) as saved:
+        assert saved.size == (60, 30) and saved.getpixel((0, 0)) == (9, 8, 7)
+    assert read_request(Path(visitor.values[r.download]))["method"] == "diffusionclip"
+
+
+def test_without_a_face_the_picture_is_taken_whole(visitor: Visitor, face_base: FakeLab) -> None:
+    tab, c = visitor.tab, visitor.tab.controls
+    updates = visitor.take(tab.opened(visitor.values))  # the base was switched meanwhile
+    assert updates[c.face]["choices"] == [("No face found: the whole picture", -1)]
+    visitor.run()
+    assert visitor.session.shown.picture.frame is None
+    visitor.take(tab.choose_whole(visitor.values | {tab.results.in_photo: True}))
+    assert visitor.session.shown.pair(True) == visitor.session.shown.pair(False)
