@@ -113,6 +113,7 @@ class EditResult:
     scores: list[dict[str, float]]
     timing: dict[str, float]  # seconds by phase, and "cached": 1.0 where no inversion was needed
     note: str = ""
+    models: dict[str, str] = field(default_factory=dict)  # "name fingerprint" of base, clip and identity
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from core.methods.diffusionclip_work import training_work
 from core.methods.scores import direction_of, edit_scores
 from core.methods.tuned import TunedModels
 from core.methods.walks import locked, start_latents, stop_if_asked
+from core.models.fingerprint import fingerprints
 from core.process.ddim import add_noise
 from core.process.mixing import Hybrid
 from core.process.noise import ItemNoise
@@ -73,7 +74,7 @@ class DiffusionCLIP:
 
         with context.lock:
             scores = edit_scores(images, edited, _direction(request.edits, settings, context), context)
-        yield EditResult(edited, scores, {**timing, "total": time.perf_counter() - began})
+        yield EditResult(edited, scores, {**timing, "total": time.perf_counter() - began}, models=fingerprints(context))
 
     def _mixture(self, edits: tuple[Edit, ...], settings: DiffusionCLIPEdit, context: Context) -> EpsModel:
         """ε = r·Σ ratio_i·ε_i + (1 − r)·ε_original, with the ratios of the table's first threshold ≤ t (section 3.4)."""

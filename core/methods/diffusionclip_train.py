@@ -25,6 +25,7 @@ from core.methods.losses import DiffusionCLIPLoss, Originals
 from core.methods.scores import edit_scores
 from core.methods.walks import generated, locked, start_latents
 from core.models.clip import IMAGENET_TEMPLATES, PLAIN_TEMPLATES, mix_directions
+from core.models.fingerprint import fingerprints
 from core.process.ddim import ddim_step, predict_x0
 from core.process.sampling import batch_t, generate, last
 from core.process.timesteps import generation_pairs, paper_timesteps
@@ -56,6 +57,9 @@ def train(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]
     tuning = FineTuning(settings, images, latents, direction, request.seed, context)
     if state is not None:
         tuning.restore(state)
+    if settings.mode == "saving":
+        with context.lock:
+            context.base.park()  # only the copy is needed from here on; a preview brings it back
     scores = yield from _learn(tuning, samples, sample_latents, direction, context)
     yield Edit(_card(request, settings, scores, context), tuning.weights())
 
@@ -215,5 +219,5 @@ def _card(request: TrainRequest, settings: DiffusionCLIPTune, scores: dict[str, 
         settings=settings.model_dump(),
         seed=request.seed,
         metrics=scores,
-        versions={**versions, "clip": f"{context.clip.name} {context.clip.fingerprint}"},
+        versions={**versions, **fingerprints(context)},
     )

@@ -64,14 +64,28 @@ class Base:
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
         """ε(x, t), float32 `(B, 3, H, W)`, from x `(B, 3, H, W)` and long t `(B,)`. Gradients flow to x where it asks for them."""
-        return self._eps(self._forward, x, t)
+        self._awake()
+        return self._eps(self._forward, x, t, self.dtype)
+
+    def park(self) -> None:
+        """Leaves the weights in the CPU's memory until the next call of `eps`: for a base that is idle while a copy of it learns."""
+        self.unet.to("cpu")
+
+    def _awake(self) -> None:
+        """Brings parked weights back to the device."""
+        if next(self.unet.parameters()).device.type != self.device.type:
+            self.unet.to(self.device)
 
     def eps_model(self, unet: UNet2DModel) -> EpsModel:
-        """The noise predictor of another network of this architecture, read in the same way: for a copy that is being trained."""
-        return lambda x, t: self._eps(unet, x, t)
+        """The noise predictor of another network of this architecture, read in the same way: for a copy that is being trained.
 
-    def _eps(self, forward: Callable[..., object], x: Tensor, t: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+        Where the base walks in float16 the copy computes in float32, for float16 has no range for gradients.
+        """
+        dtype = torch.float32 if self.dtype == torch.float16 else self.dtype
+        return lambda x, t: self._eps(unet, x, t, dtype)
+
+    def _eps(self, forward: Callable[..., object], x: Tensor, t: Tensor, dtype: torch.dtype) -> Tensor:
+        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32):
             out = forward(x.contiguous(memory_format=torch.channels_last), t, return_dict=False)[0]
         out = out.float()
         if self.learn_sigma:
@@ -97,7 +111,7 @@ class Base:
 
         gradient_checkpointing recomputes activations in the backward pass: about a third more time for a fraction of the memory.
         """
-        unet = copy.deepcopy(self.unet).train().requires_grad_(True)
+        unet = copy.deepcopy(self.unet).to(self.device).train().requires_grad_(True)
         if gradient_checkpointing:
             unet.enable_gradient_checkpointing()
         return unet

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from core.types import Context
+
 
 def weights_hash(state_dict: Mapping[str, Tensor]) -> str:
     """16 hex characters over the names, shapes and values of the weights, in the order of the names.
@@ -21,3 +23,9 @@ def weights_hash(state_dict: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}{tuple(values.shape)}".encode())
         digest.update(values.numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def fingerprints(context: Context) -> dict[str, str]:
+    """"name fingerprint" of the base, CLIP and identity encoder that are loaded: what a result, a run and an edit's card record."""
+    models = {"base": context.base, "clip": context.clip, "identity": context.identity}
+    return {part: f"{model.name} {model.fingerprint}" for part, model in models.items() if model is not None}
