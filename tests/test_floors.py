@@ -24,6 +24,8 @@ FLOORS = {
     "core.lab": 5,
     "core.pretrain": 5,
     "core.parity": 5,
+    "core.cli": 6,
+    "core.__main__": 6,
     "ui": 6,
     "app": 7,
 }

@@ -22,6 +22,7 @@ from core.types import ShiftlabError
 Kind = Literal["base", "clip", "identity"]
 TABLE = Path(__file__).with_name("zoo.json")
 MIRROR_VARIABLE = "SHIFTLAB_MODELS"
+WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 CARD = "card.json"
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
@@ -157,6 +158,8 @@ def find(reference: str, home: Path, mirror: Path | None = None) -> Path:
     path = Path(reference).expanduser()
     if path.exists():
         return path
+    if path.is_absolute() or path.suffix in WEIGHT_SUFFIXES:
+        raise ShiftlabError(f"There is nothing at {path}. Correct the path.")
     entry = entry_of(reference)
     own = models_folder(home) / entry.name
     folder = own if (own / CARD).is_file() else in_mirror(entry, mirror)

@@ -1,0 +1,85 @@
+"""`python -m core edit <method>`: pictures carried across with none, one or several edits, each written as a PNG that holds its request."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from core.cli.options import command, option, paths_argument, settings_from, settings_options
+from core.cli.session import MODEL_OPTIONS, open_context, picture_paths, read_edit, read_pictures, told
+from core.data.images import to_pils
+from core.data.png import write_png
+from core.methods import METHODS
+from core.methods.within_memory import edit_within_memory
+from core.types import Context, Edit, EditRequest, EditResult, Settings, ShiftlabError
+
+RECORD_VERSION = 1  # of the request in a PNG, the same as the page's, which reads these
+OWN_OPTIONS = [
+    paths_argument("pictures", "PICTURES...", "Picture files, or folders of them."),
+    option("edit", list[str], [], "Edit: a file, a shipped edit's name or a run's id. Several mix; none reconstructs."),
+    option("out", Path, Path("."), "Folder for the results.", show_default="here"),
+    option("seed", int, 0, "Of the first picture; the next ones count on.", min=0),
+    option("batch", int, 8, "Pictures at once.", min=1, max=1024),
+    option("overwrite", bool, False, "Replace results that are there already."),
+]
+
+edit_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Carry pictures across with an edit; one command a method.")
+
+
+def edit_pictures(values: dict[str, Any], name: str) -> None:
+    """The command of one method."""
+    method = METHODS[name]
+    settings = settings_from(method.edit_settings, values)
+    paths = picture_paths(values["pictures"])
+    context = open_context(values)
+    prompts = {key: getattr(settings, key, "") for key in ("reference_prompt", "target_prompt")}
+    any_base = bool(getattr(settings, "any_base", False))
+    read = [read_edit(reference, values, context.base, any_base=any_base, **prompts) for reference in values["edit"]]
+    targets = _targets(paths, values["out"], [edit for _, edit in read], values["overwrite"])
+    for begin in range(0, len(paths), values["batch"]):
+        part = slice(begin, begin + values["batch"])
+        images = read_pictures(paths[part], context.base.image_size)
+        request = EditRequest(images, settings, tuple(edit for _, edit in read), values["seed"] + begin)
+        result: EditResult = told(edit_within_memory(method, request, context))
+        for place, picture in enumerate(to_pils(result.images)):
+            target, source = targets[part][place], paths[part][place]
+            record = _record(settings, [key for key, _ in read], request.seed + place, source, context, result)
+            write_png(target, picture, {**record, "scores": result.scores[place]})
+            scores = "  ".join(f"{score} {value:.4f}" for score, value in result.scores[place].items())
+            print(f"{target}  {scores}".rstrip())
+
+
+def _targets(paths: list[Path], folder: Path, edits: list[Edit], overwrite: bool) -> list[Path]:
+    """A file for each picture. Raises ShiftlabError before anything is computed where one is there or two would be the same."""
+    words = "-".join(re.sub(r"[^\w]+", "-", edit.card.name).strip("-") for edit in edits) or "reconstruction"
+    targets = [folder / f"{path.stem}-{words}.png" for path in paths]
+    for place, target in enumerate(targets):
+        if target in targets[:place]:
+            raise ShiftlabError(f"Two pictures would both become {target}. Name pictures of different names.")
+        if target.exists() and not overwrite:
+            raise ShiftlabError(f"{target} is there already. Choose another folder with --out, or use --overwrite.")
+    return targets
+
+
+def _record(settings: Settings, edits: list[str], seed: int, source: Path, context: Context, result: EditResult) -> dict[str, Any]:
+    """The request in the form of the page's own (ui/requests.py), which reads it back, with the fingerprints of all models."""
+    return {
+        "version": RECORD_VERSION,
+        "method": settings.method,
+        "settings": settings.model_dump(mode="json"),
+        "edits": edits,
+        "seed": seed,
+        "base": context.base.fingerprint,
+        "picture": {"name": source.name},
+        "models": result.models,
+        "note": result.note,
+    }
+
+
+for method_name, lab_method in METHODS.items():
+    parameters = [*OWN_OPTIONS, *settings_options(lab_method.edit_settings), *MODEL_OPTIONS]
+    command(edit_app, method_name, f"Carry pictures across with {method_name}.", parameters, partial(edit_pictures, name=method_name))

@@ -1,0 +1,120 @@
+"""`python -m core models`: what there is, what a file is, conversion, downloads, computed memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.cli.session import HEAD_CHANNELS, HOME, IMAGE_SIZE, MIRROR, told
+from core.models.convert import convert_to_checkpoint, convert_to_folder
+from core.models.download import download
+from core.models.files import Facts, inspect
+from core.models.memory import inference_memory, training_memory
+from core.models.zoo import entry_of, find, in_mirror, installed, mirror_folder, remove, zoo
+
+MEGABYTE, GIGABYTE = 10**6, 10**9
+Home = HOME.annotation
+Mirror = MIRROR.annotation
+ImageSize = IMAGE_SIZE.annotation
+HeadChannels = HEAD_CHANNELS.annotation
+Name = Annotated[str, typer.Argument(help="A name as `models list` has it, or a hub id (owner/repository).", show_default=False)]
+
+models_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Models: list, inspect, convert, download, remove; memory.")
+
+
+@models_app.command("list")
+def list_models(home: Home = HOME.default, models: Mirror = None) -> None:
+    """List the models that can be fetched by name, and those that are here."""
+    mirror = mirror_folder(models)
+    own = {model.name: model for model in installed(home)}
+    for entry in zoo():
+        state = "here" if entry.name in own else "in the mirror" if in_mirror(entry, mirror) else "to fetch"
+        print(f"{entry.name:<24} {entry.kind:<9} {state:<13} {entry.megabytes or '?':>5} MB  {entry.image_size} px  {entry.title}")
+        print(f"{'':<24} {entry.source}  licence: {entry.licence}")
+    for model in own.values():
+        if model.name not in {entry.name for entry in zoo()}:
+            print(f"{model.name:<24} {model.kind:<9} {'here':<13} {model.bytes // MEGABYTE:>5} MB  {model.card.get('name', '')}")
+
+
+@models_app.command("inspect")
+def inspect_model(
+    model: Annotated[str, typer.Argument(help="A file, a folder, or the name of a fetched model.", show_default=False)],
+    image_size: ImageSize = None,
+    head_channels: HeadChannels = None,
+    home: Home = HOME.default,
+    models: Mirror = None,
+) -> None:
+    """Say what a file or folder is, without using it; refuse it with the reason where it cannot be used."""
+    _show(inspect(find(model, home, mirror_folder(models)), image_size=image_size, head_channels=head_channels))
+
+
+@models_app.command("convert")
+def convert(
+    source: Annotated[str, typer.Argument(help="A checkpoint, a folder, or the name of a fetched model.", show_default=False)],
+    target: Annotated[Path, typer.Argument(help="A new folder; for the way back a .ckpt, .pt or .safetensors file.", show_default=False)],
+    name: Annotated[str, typer.Option(help="For the card.", show_default="the source's")] = "",
+    domain: Annotated[str, typer.Option(help='What its images show, for the card, such as "photo".', show_default="empty")] = "",
+    image_size: ImageSize = None,
+    head_channels: HeadChannels = None,
+    home: Home = HOME.default,
+    models: Mirror = None,
+) -> None:
+    """Turn a checkpoint into a diffusers folder in safetensors, or such a folder back into its family's own checkpoint."""
+    path = find(source, home, mirror_folder(models))
+    if path.is_dir() and target.suffix:
+        print(convert_to_checkpoint(path, target))
+    else:
+        shape = {"image_size": image_size, "head_channels": head_channels}
+        print(convert_to_folder(path, target, name=name, domain=domain, **shape))
+
+
+@models_app.command("download")
+def download_model(name: Name, home: Home = HOME.default, models: Mirror = None) -> None:
+    """Fetch a model into the home. A download that was stopped goes on where it ended."""
+
+    def events() -> Any:
+        yield (yield from download(entry_of(name), home, mirror=mirror_folder(models)))
+
+    print(told(events()))
+
+
+@models_app.command("remove")
+def remove_model(
+    name: Annotated[str, typer.Argument(help="The name of a fetched model.", show_default=False)], home: Home = HOME.default
+) -> None:
+    """Delete a fetched model from the home."""
+    remove(name, home)
+    print(f"{name} is removed.")
+
+
+@models_app.command("memory")
+def memory() -> None:
+    """Compute (not measure) what the 256 px DDPM needs on the device, in float32."""
+    rows = {
+        "fine-tuning, saving mode": training_memory(),
+        "the same, base on the device": training_memory(base_on_cpu=False),
+        "the same, no checkpointing": training_memory(base_on_cpu=False, gradient_checkpointing=False),
+        "editing with one edit": inference_memory(),
+    }
+    for what, needed in rows.items():
+        parts = f"weights {needed.weights / GIGABYTE:.2f}, Adam {needed.optimizer / GIGABYTE:.2f}, "
+        parts += f"CLIP {needed.guide / GIGABYTE:.2f}, working {needed.working / GIGABYTE:.2f}"
+        print(f"{what:<30} {needed.total / GIGABYTE:5.2f} GB  ({parts})")
+    print(next(iter(rows.values())).how)
+
+
+def _show(facts: Facts) -> None:
+    print(f"{facts.path}: {facts.title}")
+    parameters = f", {facts.parameters:,} parameters" if facts.parameters else ""
+    rows = {
+        "enables": facts.enables,
+        "size": f"{facts.bytes / MEGABYTE:.1f} MB{parameters}",
+        **({"fingerprint": facts.fingerprint} if facts.fingerprint else {}),
+        **facts.details,
+    }
+    for what, value in rows.items():
+        print(f"  {what:<14} {value}")
+    for note in facts.notes:
+        print(f"  note: {note}")

@@ -1,0 +1,152 @@
+"""What the commands share: the options that say which models to use, the models opened, pictures read, progress told."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import open_clip
+import torch
+from torch import Tensor
+
+from core.cli.options import option
+from core.data.images import decode_image, to_tensor
+from core.data.trajectories import TrajectoryStore
+from core.jobs.machine import pick_device
+from core.metrics.perceptual import perceptual_of_identity
+from core.models.base import Base
+from core.models.clip import Clip
+from core.models.clip_hub import load_open_clip
+from core.models.files import open_base, open_edit
+from core.models.identity import Identity
+from core.models.precision import dtype_of
+from core.models.shelf import Shelf
+from core.models.zoo import find, mirror_folder
+from core.types import Context, Edit, ShiftlabError, StepEvent
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+NONE = "none"
+T = TypeVar("T")
+
+HOME = option("home", Path, ROOT / "runs", "Folder of runs, fetched models and caches.", show_default="runs/")
+MIRROR = option("models", Path | None, None, "Folder that stands in for the model hub; else the environment's SHIFTLAB_MODELS.")
+DEVICE = option("device", str | None, None, "cpu, cuda, cuda:N or mps.", show_default="the best that is there")
+IMAGE_SIZE = option("image_size", int | None, None, "Pixels a side of a base from a file that does not say it.", min=8, max=2048)
+HEAD_CHANNELS = option("head_channels", int | None, None, "Channels a head of a guided-diffusion base that does not say it.", min=1)
+MODEL_OPTIONS = [
+    option("base", str | None, None, "Base: a folder, a checkpoint file, or a name as `models list` has it.", show_default="the home's"),
+    option("clip", str | None, None, "CLIP: a folder, a name, open_clip's MODEL:TAG or MODEL:FILE, or none.", show_default="the home's"),
+    option("identity", str | None, None, "Identity encoder: a folder, FaceNet's weights file, a name, or none.", show_default="the home's"),
+    option("precision", str, "auto", "Of the network: auto, fp32, bf16 or fp16."),
+    DEVICE,
+    IMAGE_SIZE,
+    HEAD_CHANNELS,
+    HOME,
+    option("checkpoints", Path, ROOT / "checkpoints", "Folder of the embedded models and edits.", show_default="checkpoints/"),
+    MIRROR,
+]
+
+
+def open_context(values: dict[str, Any], **overrides: Any) -> Context:
+    """The models that the options name, ready to use. Raises ShiftlabError where one is not there or cannot be loaded."""
+    device = pick_device(values["device"])
+    shelf = Shelf(values["home"], values["checkpoints"], device)
+    dtype = dtype_of(values["precision"], device)
+    base = _base(values, shelf, dtype)
+    clip, identity = _clip(values, shelf), _identity(values, shelf)
+    context = Context(
+        base=base,
+        clip=clip,
+        identity=identity,
+        perceptual=perceptual_of_identity(identity) if identity is not None else None,
+        store=TrajectoryStore(values["home"] / "cache" / "trajectories"),
+        device=device,
+        dtype=dtype,
+    )
+    return dataclasses.replace(context, **overrides)
+
+
+def _base(values: dict[str, Any], shelf: Shelf, dtype: torch.dtype) -> Base:
+    if values["base"] is None:
+        base = shelf.load("base")
+        if base is None:
+            raise ShiftlabError(f"No base is loaded ({shelf.why('base')}). Name one with --base, or run `make pretrain`.")
+        return base.with_dtype(dtype)
+    path = find(values["base"], values["home"], mirror_folder(values["models"]))
+    shape = {name: values[name] for name in ("image_size", "head_channels")}
+    return open_base(path, device=shelf.device, dtype=dtype, **shape)
+
+
+def _clip(values: dict[str, Any], shelf: Shelf) -> Clip | None:
+    reference = values["clip"]
+    if reference is None or reference == NONE:
+        return None if reference == NONE else shelf.load("clip")
+    name, _, tag = reference.partition(":")
+    if tag and open_clip.get_model_config(name) is not None:
+        return load_open_clip(name, tag, device=shelf.device)
+    return shelf.open("clip", find(reference, values["home"], mirror_folder(values["models"])))
+
+
+def _identity(values: dict[str, Any], shelf: Shelf) -> Identity | None:
+    reference = values["identity"]
+    if reference is None or reference == NONE:
+        return None if reference == NONE else shelf.load("identity")
+    return shelf.open("identity", find(reference, values["home"], mirror_folder(values["models"])))
+
+
+def read_edit(reference: str, values: dict[str, Any], base: Base, *, any_base: bool = False, **prompts: str) -> tuple[str, Edit]:
+    """(key as the page has it, edit): a file, a shipped edit's name, or a run's id. prompts: for files that do not say their own."""
+    path = Path(reference).expanduser()
+    places = {
+        str(path): path,
+        f"shipped/{reference}": values["checkpoints"] / "edits" / f"{reference}.safetensors",
+        f"brought/{reference}": values["home"] / "edits" / f"{reference}.safetensors",
+        f"run/{reference}": values["home"] / "runs" / reference / "edit.safetensors",
+    }
+    found = next(((key, place) for key, place in places.items() if place.is_file()), None)
+    if found is None:
+        raise ShiftlabError(f"There is no edit {reference!r}. Name a file, a shipped edit, or the id of a finished run.")
+    return found[0], open_edit(found[1], base, any_base=any_base, **prompts)
+
+
+def picture_paths(given: Sequence[Path]) -> list[Path]:
+    """The pictures named, a folder standing for those in it by name. Raises ShiftlabError where there is none."""
+    paths: list[Path] = []
+    for path in given:
+        paths += sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES) if path.is_dir() else [path]
+    if not paths:
+        raise ShiftlabError("There are no pictures. Name picture files, or a folder that holds some.")
+    return paths
+
+
+def read_pictures(paths: Sequence[Path], size: int) -> Tensor:
+    """`(N, 3, size, size)` in [-1, 1]. Raises ShiftlabError that names the file which is no picture."""
+    images = []
+    for path in paths:
+        try:
+            images.append(decode_image(path))
+        except ShiftlabError as error:
+            raise ShiftlabError(f"{path}: {error}") from error
+    return to_tensor(images, size)
+
+
+def told(events: Iterator[StepEvent | T]) -> T:
+    """Walks through the events, telling each phase's progress on stderr, and returns what is no event."""
+    line = ""
+    live = sys.stderr.isatty()
+    for event in events:
+        if not isinstance(event, StepEvent):
+            if live and line:
+                print(file=sys.stderr)
+            return event
+        due = live or event.note or event.step in (1, event.total) or event.step % max(1, event.total // 10) == 0
+        if due:
+            numbers = "  ".join(f"{name} {value:.4g}" for name, value in event.numbers.items() if name != "bytes")
+            new = f"{event.phase} {event.step}/{event.total}  {numbers}  {event.note}".rstrip()
+            print(f"\r{new:<{len(line)}}" if live else new, end="" if live else "\n", file=sys.stderr, flush=True)
+            line = new
+    raise ShiftlabError("It ended without a result. Start it again.")

@@ -1,0 +1,187 @@
+"""The command line from end to end on tiny models, and what each end of it means."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from core.cli.app import main
+from core.cli.options import settings_options
+from core.data.edits import read_card, save_edit
+from core.data.png import read_request
+from core.methods import METHODS
+from core.models.base import load_base
+from core.types import Edit, EditCard
+from tests.models.random_checkpoints import random_ddpm
+from tests.models.test_files import DDPM
+from tests.tiny import write_models
+
+WALK = ["--return-step", "201", "--generation-steps", "2", "--grid", "paper", "--inversion-steps", "3"]
+TUNE = ["--images", "2", "--epochs", "1", "--training-steps", "2", "--grid", "paper", "--inversion-steps", "3", "--sample-steps", "2"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """checkpoints/ with tiny models and one shipped edit, and two pictures."""
+    folder = tmp_path_factory.mktemp("place")
+    base = load_base(write_models(folder / "checkpoints") / "base")
+    weights = {name: tensor + 0.01 for name, tensor in base.state_dict().items()}
+    prompts = {"reference_prompt": "a photo", "target_prompt": "a sketch"}
+    card = EditCard(name="a sketch", method="diffusionclip", base_fingerprint=base.fingerprint, **prompts)
+    save_edit(folder / "checkpoints" / "edits" / "sketch.safetensors", Edit(card, weights), base.state_dict())
+    (folder / "faces").mkdir()
+    for i in range(2):
+        Image.new("RGB", (20, 20), (100 * i, 50, 200)).save(folder / "faces" / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def run(place, tmp_path, capsys):
+    """Runs a command with these models and a fresh home; gives (status, stdout, stderr)."""
+
+    def call(*words):
+        where = ["--home", str(tmp_path / "home")]
+        if words[0] != "models":
+            where += ["--checkpoints", str(place / "checkpoints"), "--device", "cpu", "--precision", "fp32"]
+        status = main([*map(str, words), *where])
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call
+
+
+COMMANDS = ["edit", "edit diffusionclip", "tune", "tune diffusionclip", "tune resume", "invert", "models"]
+COMMANDS += [f"models {name}" for name in ("list", "inspect", "convert", "download", "remove", "memory")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_help(command, capsys):
+    assert main([*command.split(), "--help"]) == 0
+    printed = capsys.readouterr().out
+    options = [line.split() for line in printed.splitlines() if line.lstrip().startswith("--")]
+    assert "Usage: python -m core" in printed and all(len(words) > 1 for words in options)
+
+
+@pytest.mark.parametrize("kind", ["edit", "tune"])
+def test_help_is_made_of_the_settings_own_words(kind, capsys):
+    cls = METHODS["diffusionclip"].edit_settings if kind == "edit" else METHODS["diffusionclip"].train_settings
+    main([kind, "diffusionclip", "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    for name, field in cls.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in printed and f"{field.title}: {field.description}" in printed
+    assert len(settings_options(cls)) == len(cls.model_fields) + 1
+
+
+def test_pictures_are_edited_and_carry_their_request(run, place, tmp_path):
+    status, out, err = run("edit", "diffusionclip", place / "faces", "--edit", "sketch", "--out", tmp_path / "out", "--seed", 5, *WALK)
+    assert status == 0, err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0-a-sketch.png", "1-a-sketch.png"]
+    record = read_request(tmp_path / "out" / "1-a-sketch.png")
+    assert (record["seed"], record["edits"], record["settings"]["return_step"]) == (6, ["shipped/sketch"], 201)
+    assert set(record["models"]) == {"base", "clip", "identity"} and record["base"] in record["models"]["base"]
+    assert "s_dir" in record["scores"] and "s_dir" in out and "generate 2/2" in err
+
+    again = ("edit", "diffusionclip", place / "faces", "--edit", "sketch", "--out", tmp_path / "out")
+    assert run(*again)[0] == 1  # nothing is replaced unasked
+    same = run(*again, "--overwrite", "--seed", 5, "--settings", tmp_path / "out" / "0-a-sketch.png")
+    assert same[0] == 0 and read_request(tmp_path / "out" / "1-a-sketch.png")["settings"] == record["settings"]
+
+
+def test_a_training_makes_an_edit_that_can_be_used(run, place, tmp_path):
+    words = ("tune", "diffusionclip", place / "faces", "--reference-prompt", "a photo", "--target-prompt", "night", *TUNE)
+    status, _, err = run(*words, "--name", "night", "--out", tmp_path / "night.safetensors")
+    assert status == 0, err
+    card = read_card(tmp_path / "night.safetensors")
+    assert (card.name, card.settings["epochs"], card.weights) == ("night", 1, "half")
+    (folder,) = (tmp_path / "home" / "runs").iterdir()
+    assert set(json.loads((folder / "models.json").read_text())) == {"base", "clip", "identity"}
+    assert run("edit", "diffusionclip", place / "faces" / "0.png", "--edit", folder.name, "--out", tmp_path, *WALK)[0] == 0
+
+
+def test_an_interrupted_training_is_saved_and_resumed(run, place, tmp_path, monkeypatch):
+    words = ("tune", "diffusionclip", place / "faces", "--reference-prompt", "a photo", "--target-prompt", "night", *TUNE)
+    monkeypatch.setattr("core.jobs.runs.RunFolder.add_numbers", lambda self, event: signal.raise_signal(signal.SIGINT))
+    status, _, err = run(*words)
+    monkeypatch.undo()
+    assert status == 130 and "tune resume" in err and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    (folder,) = (tmp_path / "home" / "runs").iterdir()
+    assert list((folder / "checkpoints").iterdir())
+    other = load_base(place / "checkpoints" / "base").unet
+    with torch.no_grad():
+        other.conv_in.bias += 1
+    other.save_pretrained(tmp_path / "other")
+    status, _, err = run("tune", "resume", folder.name, "--base", tmp_path / "other")
+    assert status == 1 and "begun with the base" in err
+    status, _, err = run("tune", "resume", folder.name)
+    assert status == 0, err
+    assert (folder / "edit.safetensors").is_file()
+
+
+def test_inversion_is_kept_for_the_next_time(run, place, tmp_path):
+    words = ("invert", place / "faces" / "0.png", "--out", tmp_path / "latents", *WALK[:2], *WALK[4:])
+    assert run(*words)[0] == 0
+    with safe_open(tmp_path / "latents" / "0.latents.safetensors", "pt") as file:
+        assert file.get_tensor("latents").shape == (3, 3, 16, 16)
+        assert file.metadata()["timesteps"] == "0,100,201" and "tiny base" in file.metadata()["base"]
+    assert "(known)" in run(*words)[1]
+
+
+def test_models_are_inspected_and_converted(run, tmp_path):
+    torch.save(random_ddpm(DDPM), tmp_path / "mine.ckpt")
+    status, _, err = run("models", "inspect", tmp_path / "mine.ckpt")
+    assert status == 1 and "--image-size" in err
+    status, out, _ = run("models", "inspect", tmp_path / "mine.ckpt", "--image-size", 16)
+    assert status == 0 and "DDPM" in out and "attention at 8²" in out
+    words = ("models", "convert", tmp_path / "mine.ckpt", tmp_path / "mine", "--image-size", 16, "--domain", "photo")
+    assert run(*words)[0] == 0 and load_base(tmp_path / "mine").domain == "photo"
+    assert run(*words)[0] == 1  # the folder is there
+    assert run("models", "convert", tmp_path / "mine", tmp_path / "back.pt")[0] == 0
+    assert torch.load(tmp_path / "back.pt", weights_only=True).keys() == random_ddpm(DDPM).keys()
+
+
+def test_models_are_listed_fetched_and_removed(run, place, tmp_path):
+    mirror = tmp_path / "mirror"
+    load_base(place / "checkpoints" / "base").unet.save_pretrained(mirror / "google" / "ddpm-ema-church-256")
+    name, where = "ddpm-ema-church-256", ("--models", mirror)
+    assert "in the mirror" in run("models", "list", *where)[1]
+    assert run("models", "download", name)[0] == 1  # offline
+    status, out, err = run("models", "download", name, *where)
+    assert status == 0 and out.strip().endswith(name) and "download" in err
+    assert f"{name:<24} base      here" in run("models", "list")[1]
+    assert run("invert", place / "faces" / "0.png", "--base", name, "--grid", "paper", "--inversion-steps", 2)[0] == 0
+    assert run("models", "remove", name)[0] == 0 and run("models", "remove", name)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("edit", "diffusionclip", "FACES", "--return-step", "2000"), 2, "return-step"),
+        (("edit", "diffusionclip", "FACES", "--hybrid", "{"), 2, "no JSON"),
+        (("edit", "diffusionclip", "FACES", "--hybrid", '{"5": [-1]}'), 2, "hybrid"),
+        (("edit", "diffusionclip"), 2, "PICTURES"),
+        (("tune", "diffusionclip", "FACES", "--learning-rate", "0"), 2, "learning-rate"),
+        (("tune", "diffusionclip", "FACES", "--form", "quarter"), 2, "--form"),
+        (("edit", "diffusionclip", "nobody.png"), 1, "nobody.png"),
+        (("edit", "diffusionclip", "FACES", "--edit", "nothing"), 1, "no edit 'nothing'"),
+        (("edit", "diffusionclip", "FACES", "--base", "nowhere.ckpt"), 1, "nowhere.ckpt"),
+        (("edit", "diffusionclip", "FACES", "--settings", "nowhere.json"), 1, "nowhere.json"),
+        (("tune", "resume", "nothing"), 1, "no run 'nothing'"),
+    ],
+)
+def test_what_goes_wrong_is_said_with_its_status(run, place, words, status, said):
+    given = [str(place / "faces") if word == "FACES" else word for word in words]
+    code, _, err = run(*given)
+    assert code == status and said in err and "Traceback" not in err
+
+
+def test_ctrl_c_is_130(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("core.cli.models.inspect", interrupted)
+    assert main(["models", "inspect", "/"]) == 130
