@@ -66,14 +66,13 @@ def move(x: Tensor, groups: int) -> Tensor:
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
-def augment(x: Tensor, groups: int) -> Tensor:
-    """All of the above. Half-denoised pictures come about where noise was softened: the two take place in either order."""
-    x = recolour(move(x, groups))
+def degrade(x: Tensor) -> Tensor:
+    """Colours, noise and softness. Half-denoised pictures come about where noise was softened: the two take place in either order."""
+    x = recolour(x)
     early = (torch.rand(len(x), 1, 1, 1) < 0.5).float()
     noisy = add_noise(x)
     x = soften(early * noisy + (1 - early) * x)
-    x = early * x + (1 - early) * add_noise(x)
-    return x.contiguous(memory_format=torch.channels_last)
+    return early * x + (1 - early) * add_noise(x)
 
 
 def half_way(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

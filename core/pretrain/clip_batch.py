@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.pretrain.augment import augment, half_way
+from core.pretrain.augment import degrade, half_way, move
 from core.pretrain.dataset import batch_of
 from core.pretrain.pairs import PairedSet
 from core.pretrain.wording import Reader, attribute_prompts, domain_prompts
@@ -59,7 +59,7 @@ def draw_batch(pairs: PairedSet, groups: int, reader: Reader) -> Batch:
     first, second = _two_domains(groups)
     a, b = _pick(pairs.plain, first, index), _pick(pairs.plain, second, index)
     between, share = half_way(a, b)
-    images = augment(torch.cat([a, b, _pick(pairs.flipped, first, index), between]), groups)
+    images = _suffered(torch.cat([a, b, _pick(pairs.flipped, first, index), between]), groups)
     attributes, which = pairs.portraits.attributes[index], pairs.which[index]
     rows = torch.arange(groups)
     flipped = attributes.clone()
@@ -72,6 +72,17 @@ def draw_batch(pairs: PairedSet, groups: int, reader: Reader) -> Batch:
         images, first, second, share, torch.cat([attributes, attributes, flipped]), which, flipped[rows, which],
         reader(texts, rng), same, reader(prompts, rng),
     )  # fmt: skip
+
+
+def _suffered(x: Tensor, groups: int) -> Tensor:
+    """Moved, then degraded. In half of the groups the flipped picture suffers exactly what the first one does."""
+    moved = move(x, groups)
+    images = degrade(moved)
+    alike = (torch.rand(groups, 1, 1, 1) < 0.5).float()
+    first, flipped = slice(0, groups), slice(2 * groups, 3 * groups)
+    only_attribute = images[first] + moved[flipped] - moved[first]
+    images[flipped] = alike * only_attribute + (1 - alike) * images[flipped]
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 def _two_domains(groups: int) -> tuple[Tensor, Tensor]:

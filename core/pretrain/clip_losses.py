@@ -9,14 +9,19 @@ from torch import Tensor
 from core.pretrain.clip_batch import Batch, attribute_table
 from core.worlds.portraits import ATTRIBUTES
 
-WEIGHTS = {"contrast": 1.0, "domain": 1.0, "attribute": 1.0, "domain_direction": 1.0, "half_way_direction": 0.5, "attribute_direction": 1.0}
-DISTINCT_SHARE = 0.3  # from this share of the second domain on, a half-way picture must lie in its direction
+WEIGHTS = {
+    "contrast": 1.0, "domain": 1.0, "attribute": 1.0, "domain_direction": 1.0, "half_way_direction": 2.0, "attribute_direction": 1.0,
+    "fooled": 2.0,
+}  # fmt: skip
 NEUTRAL_CHANCE = 0.5  # of an attribute's direction to start at the prompt that does not name the attribute
+ALLOWED_DOMAIN, ALLOWED_ATTRIBUTE = 0.1, 0.3  # cosines that a perturbation may reach: it does change a tenth of a photo, a third of a smile
+SHORTEST = 0.05  # image directions shorter than this are not blown up to unit length
 
 
 def cosine_of_directions(image_from: Tensor, image_to: Tensor, text_from: Tensor, text_to: Tensor) -> Tensor:
     """cos(ΔI, ΔT), item by item `(B,)`: the number that DiffusionCLIP's loss climbs."""
-    return F.cosine_similarity(image_to - image_from, text_to - text_from, dim=-1, eps=1e-6)
+    image, text = image_to - image_from, text_to - text_from
+    return (image * text).sum(dim=-1) / (image.norm(dim=-1).clamp_min(SHORTEST) * text.norm(dim=-1).clamp_min(1e-6))
 
 
 def contrast_loss(e: Tensor, t: Tensor, same: Tensor, scale: Tensor) -> Tensor:
@@ -34,44 +39,67 @@ def attribute_loss(e: Tensor, table: Tensor, batch: Batch, trusted: Tensor, scal
     return (loss * trusted).sum() / trusted.sum().clamp_min(1)
 
 
-def domain_direction_losses(e: Tensor, domains: Tensor, captions: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """1 − cos(ΔI, ΔT) from the first picture to the second and to the half-way one, ΔT from the plain prompts or from the captions."""
-    first, second, _, between = e.chunk(4)
+def domain_direction_losses(e: Tensor, reference: Tensor, domains: Tensor, captions: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """From the reference `(G, D)`, the first picture before it was perturbed: 1 − cos(ΔI, ΔT) to the second picture, and
+    (cos(ΔI, ΔT) − share)² to the half-way one, so that the cosine goes on rising until the last bit has changed.
+
+    ΔT is taken from the plain prompts or from the captions.
+    """
+    _, second, _, between = e.chunk(4)
     caption_first, caption_second = captions.chunk(2)
     by_prompt = (torch.rand(len(batch), 1) < 0.5).float()
     text_first = by_prompt * domains[batch.first] + (1 - by_prompt) * caption_first
     text_second = by_prompt * domains[batch.second] + (1 - by_prompt) * caption_second
-    whole = 1 - cosine_of_directions(first, second, text_first, text_second)
-    part = 1 - cosine_of_directions(first, between, text_first, text_second)
-    distinct = (batch.share > DISTINCT_SHARE).float()
-    return whole.mean(), (part * distinct).sum() / distinct.sum().clamp_min(1)
+    whole = 1 - cosine_of_directions(reference, second, text_first, text_second)
+    part = cosine_of_directions(reference, between, text_first, text_second) - batch.share
+    return whole.mean(), part.square().mean()
 
 
-def attribute_direction_loss(e: Tensor, domains: Tensor, table: Tensor, batch: Batch, trusted: Tensor) -> Tensor:
-    """1 − cos(ΔI, ΔT) from a picture to the one with an attribute flipped, over the trusted groups `(G,)`."""
-    plain, _, flipped, _ = e.chunk(4)
+def fooled_loss(e: Tensor, reference: Tensor, domains: Tensor, table: Tensor, batch: Batch, trusted: Tensor) -> Tensor:
+    """Squared excess of cos(ΔI, ΔT) from the reference to the same picture perturbed, over every direction that a text can name there.
+
+    Without it a change of a few grey values already points all the way to "a pencil sketch", and an edit has nowhere left to go.
+    """
+    first = e.chunk(4)[0]
+    text = domains[batch.first][:, None]  # (G, 1, D)
+    to_domain = cosine_of_directions(reference[:, None], first[:, None], text, domains[None])  # (G, 5); zero for its own domain
+    of_domain = table[batch.first]  # (G, 6, 2, D)
+    flips = cosine_of_directions(reference[:, None], first[:, None], of_domain[:, :, 0], of_domain[:, :, 1])  # (G, 6)
+    domain_excess = F.relu(to_domain - ALLOWED_DOMAIN).square().sum(dim=1)
+    attribute_excess = F.relu(flips.abs() - ALLOWED_ATTRIBUTE).square().sum(dim=1) * trusted
+    return (domain_excess + attribute_excess).mean()
+
+
+def attribute_direction_loss(e: Tensor, reference: Tensor, domains: Tensor, table: Tensor, batch: Batch, trusted: Tensor) -> Tensor:
+    """1 − cos(ΔI, ΔT) from the reference to the picture with an attribute flipped, over the trusted groups `(G,)`."""
+    flipped = e.chunk(4)[2]
     now = batch.flipped_to.long()
     text_to = table[batch.first, batch.which, now]
     opposite = table[batch.first, batch.which, 1 - now]
     neutral = (torch.rand(len(batch), 1) < NEUTRAL_CHANCE).float()
     text_from = neutral * domains[batch.first] + (1 - neutral) * opposite
-    loss = 1 - cosine_of_directions(plain, flipped, text_from, text_to)
+    loss = 1 - cosine_of_directions(reference, flipped, text_from, text_to)
     return (loss * trusted).sum() / trusted.sum().clamp_min(1)
 
 
-def clip_losses(e: Tensor, t: Tensor, batch: Batch, trusted: Tensor, scale: Tensor) -> dict[str, Tensor]:
-    """All terms. t: features of captions, then prompts. trusted `(G,)`: 1 where a perturbation is too small to change an attribute."""
+def clip_losses(e: Tensor, t: Tensor, batch: Batch, trusted: Tensor, scale: Tensor, reference: Tensor | None) -> dict[str, Tensor]:
+    """All terms. t: features of captions, then prompts. trusted `(G,)`: 1 where a perturbation is too small to change an attribute.
+
+    reference: `(G, D)` features of the first pictures from the batch's first replay; None in that replay itself.
+    """
     groups = len(batch)
     captions = t[: 2 * groups]
     domains, table = attribute_table(t[2 * groups :])
-    whole, part = domain_direction_losses(e, domains, captions, batch)
+    start = e[:groups] if reference is None else reference
+    whole, part = domain_direction_losses(e, start, domains, captions, batch)
     return {
         "contrast": contrast_loss(e[: 2 * groups], captions, batch.same_caption, scale),
         "domain": F.cross_entropy(scale * e @ domains.T, batch.domain_targets()),
         "attribute": attribute_loss(e[: 3 * groups], table, batch, trusted.repeat(3), scale) * len(ATTRIBUTES) / 2,
         "domain_direction": whole,
         "half_way_direction": part,
-        "attribute_direction": attribute_direction_loss(e, domains, table, batch, trusted),
+        "attribute_direction": attribute_direction_loss(e, start, domains, table, batch, trusted),
+        "fooled": fooled_loss(e, start, domains, table, batch, trusted),
     }
 
 

@@ -81,7 +81,7 @@ def test_augmented_groups_move_alike():
     x = torch.rand(3, 3, 64, 64)
     moved = augment.move(torch.cat([x, x]), 3)
     assert moved[:3].equal(moved[3:]) and not moved[:3].equal(x)
-    assert augment.augment(torch.cat([x, x]), 3).shape == (6, 3, 64, 64)
+    assert augment.degrade(moved).shape == (6, 3, 64, 64)
 
 
 def test_perturbations_stay_in_the_ball_and_raise_the_loss():

@@ -28,12 +28,21 @@ def test_verification_of_perfect_and_of_blind_embeddings():
     assert recipe.verification(torch.ones(6, 3), torch.ones(6, 3))["AUC"] == 0.5
 
 
+def test_folding_keeps_the_embedding(tiny):
+    torch.manual_seed(0)
+    embedder, images = recipe.Embedder(), torch.randn(8, 3, 64, 64)
+    embedder(images)  # gives the normalisation something to remember
+    embedder.eval()
+    torch.testing.assert_close(embedder.folded()(images), embedder(images), atol=1e-5, rtol=1e-4)
+
+
 def test_everybody_is_drawn_as_often_as_the_table_says(tmp_path):
     people = recipe.People(tmp_path, count=3)
     assert {domain: len(days) for domain, days in people.images.items()} == {domain: len(days) for domain, days in recipe.DAYS.items()}
     assert sum(recipe.DOMAIN_SHARES.values()) == pytest.approx(1.0)
     images, person = people.draw(20)
     assert images.shape == (20, 3, 64, 64) and person.max() < 3
+    assert people.draw(20, other_domains=0.0)[0].shape == (20, 3, 64, 64)
 
 
 def test_trained_measured_and_read_again(tiny, tmp_path, monkeypatch):
@@ -48,6 +57,6 @@ def test_trained_measured_and_read_again(tiny, tmp_path, monkeypatch):
 
 def test_measured_on_unseen_people(tiny):
     torch.manual_seed(0)
-    facts = recipe.measure(recipe.Identity(recipe.build(), name="untrained", image_size=64), people=5)
+    facts = recipe.measure(recipe.Identity(recipe.Embedder().folded(), name="untrained", image_size=64), people=5)
     assert -1 <= facts["floor"] <= 1 and -1 <= facts["ceiling"] <= 1
     assert 0 <= facts["measured"]["AUC photo ↔ sketch, other day"] <= 1
