@@ -19,7 +19,7 @@ from ui.state import SESSION_SECONDS, Shared, ToEdit
 from ui.tune_layout import build_layout, image_choices, target_line
 from ui.tune_presets import tune_presets
 from ui.tune_request import estimate_html, submit
-from ui.tune_watch import STATES, age, log_tail, progress_html, samples_html
+from ui.tune_watch import age, log_tail, progress_html, samples_html
 
 POLL_SECONDS = 1.0
 PLOT_SECONDS = 2.0  # between two figures of a running job
@@ -150,7 +150,7 @@ class TuneTab:
         return updates
 
     def _choices(self, seen: Seen, jobs: list[Any], job: Any | None) -> Updates:
-        choices = [(f"{entry.name} · {STATES[entry.state]} · {age(entry.created)}", entry.id) for entry in jobs[:RUNS_OFFERED]]
+        choices = [(f"{entry.name} · {age(entry.created)}", entry.id) for entry in jobs[:RUNS_OFFERED]]
         if (choices, seen.id) == seen.choices:
             return {}
         seen.choices = (choices, seen.id)
