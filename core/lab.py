@@ -7,8 +7,6 @@ core/models/shelf.py), and edits/ that were brought as files. One process has it
 from __future__ import annotations
 
 import dataclasses
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.data.edits import load_edit, read_card, save_edit
 from core.data.trajectories import TrajectoryStore
 from core.jobs.errors import sentence
 from core.jobs.estimate import Estimate, Probe, estimate, measure
@@ -29,33 +26,20 @@ from core.jobs.runs import RunFolder, new_run_id
 from core.jobs.store import Job, JobStore
 from core.jobs.worker import Worker
 from core.methods import METHODS
+from core.methods.within_memory import edit_within_memory
 from core.metrics.perceptual import perceptual_of_identity
 from core.models import zoo
 from core.models.base import Base
 from core.models.clip import Clip
 from core.models.download import download
-from core.models.files import open_edit
+from core.models.edit_shelf import EditEntry, EditShelf
 from core.models.identity import Identity
 from core.models.precision import best_dtype
 from core.models.shelf import KINDS, Loaded, Shelf
-from core.types import Context, Edit, EditCard, EditRequest, EditResult, Method, Settings, ShiftlabError, StepEvent, TrainRequest
+from core.types import Context, Edit, EditRequest, EditResult, Method, Settings, ShiftlabError, StepEvent, TrainRequest
 
-EDITS_KEPT = 4  # full state dicts in memory
 STALE = "The lab ended while this was running. It can be resumed from its last saved step."
 SHOWN_SAMPLES = 4
-
-
-@dataclass(frozen=True)
-class EditEntry:
-    """An edit that may be chosen. usable: whether it belongs to the loaded base; why_not is a sentence where it does not."""
-
-    key: str  # "shipped/<file>", "brought/<file>" or "run/<id>"
-    name: str
-    path: Path
-    card: EditCard
-    shipped: bool
-    usable: bool
-    why_not: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,11 +86,10 @@ class Lab:
         self.fetches = Fetcher(self._download)
         self.perceptual = perceptual_of_identity(self.identity) if self.identity else None
         self.store = TrajectoryStore(self.home / "cache" / "trajectories")
-        self._edits: OrderedDict[tuple[str, float], Edit] = OrderedDict()
-        self._edits_lock = threading.Lock()
         self._probe: Probe | None = None
         self.runs = self.home / "runs"
         self.runs.mkdir(exist_ok=True)
+        self._edits = EditShelf(self.checkpoints / "edits", self.home / "edits", self.runs)
         self.jobs = JobStore(self.home / "jobs.sqlite")
         self.jobs.interrupt_stale(STALE)
         self._worker = Worker(self.jobs, methods, self._training_context, self._base_state)
@@ -155,10 +138,7 @@ class Lab:
         setattr(self, kind, model := self.shelf.use(kind, reference))
         if kind == "identity":
             self.perceptual = perceptual_of_identity(model)
-        if kind == "base":
-            self._probe = None
-            with self._edits_lock:
-                self._edits.clear()  # their weights were completed with the other base
+        self._probe = None if kind == "base" else self._probe
         after = {entry.key for entry in self.edits() if entry.usable}
         return Switched(model.name, tuple(name for key, name in before.items() if key not in after))
 
@@ -171,15 +151,7 @@ class Lab:
 
     def add_edit(self, path: Path, name: str, reference_prompt: str = "", target_prompt: str = "") -> str:
         """Takes an edit of this lab, or DiffusionCLIP's fine-tuned weights, into the home, on the loaded base. Returns its key."""
-        edit = open_edit(path, self._loaded_base(), reference_prompt=reference_prompt, target_prompt=target_prompt)
-        stem = "-".join("".join(letter if letter.isalnum() else " " for letter in name or edit.card.name).split()).lower() or "edit"
-        target = self.home / "edits" / f"{stem}.safetensors"
-        if target.exists():
-            raise ShiftlabError(f"There is an edit called {name or edit.card.name!r} already. Give this one another name.")
-        card = edit.card.model_copy(update={"name": name or edit.card.name})
-        target.parent.mkdir(exist_ok=True)
-        save_edit(target, dataclasses.replace(edit, card=card), self._base_state(), "full")
-        return f"brought/{stem}"
+        return self._edits.add(path, name, self._loaded_base(), reference_prompt, target_prompt)
 
     def _download(self, name: str, should_stop: Callable[[], bool]) -> Generator[StepEvent, None, Path]:
         return download(zoo.entry_of(name), self.home, mirror=zoo.mirror_folder(), should_stop=should_stop)
@@ -187,37 +159,18 @@ class Lab:
     # ---- edits
 
     def edits(self) -> list[EditEntry]:
-        """Every edit that is there: the shipped and the brought ones by name, then those of runs, the newest first. Broken ones are not."""
-        shipped = [(f"shipped/{path.stem}", path) for path in sorted((self.checkpoints / "edits").glob("*.safetensors"))]
-        brought = [(f"brought/{path.stem}", path) for path in sorted((self.home / "edits").glob("*.safetensors"))]
-        own = [(f"run/{path.parent.name}", path) for path in sorted(self.runs.glob("*/edit.safetensors"), reverse=True)]
-        entries = []
-        for key, path in shipped + brought + own:
-            try:
-                entries.append(self._entry(key, path, read_card(path)))
-            except ShiftlabError:
-                continue
-        return entries
+        """Every edit that is there, with a word on those that do not fit the loaded base."""
+        return self._edits.entries(self.base)
 
     def load_edit(self, key: str) -> Edit:
         """The edit with its weights; the same object as long as it is among the last few used. Raises ShiftlabError for an unknown key."""
-        entry = next((entry for entry in self.edits() if entry.key == key), None)
-        if entry is None:
-            raise ShiftlabError(f"There is no edit {key!r}. It may have been deleted with its run; choose another.")
-        name = (key, entry.path.stat().st_mtime)
-        with self._edits_lock:
-            if name not in self._edits:
-                self._edits[name] = load_edit(entry.path, self._base_state())
-            self._edits.move_to_end(name)
-            while len(self._edits) > EDITS_KEPT:
-                self._edits.popitem(last=False)
-            return self._edits[name]
+        return self._edits.load(key, self._loaded_base())
 
     def edit(self, request: EditRequest) -> Iterator[StepEvent | EditResult]:
         """The events of carrying images across, and the result. Every failure is a ShiftlabError."""
         method = self._method(request.settings.method)
         try:
-            yield from method.edit(request, self.context())
+            yield from edit_within_memory(method, request, self.context())
         except (MemoryError, torch.OutOfMemoryError, OSError) as error:
             raise ShiftlabError(sentence(error)) from error
 
@@ -322,14 +275,6 @@ class Lab:
     def _fetch_line(self) -> str:
         fetch = next((fetch for fetch in self.fetches.list() if fetch.state == "running"), None)
         return f"fetching {fetch.name}: {fetch.done} of {fetch.total} MB" if fetch else ""
-
-    def _entry(self, key: str, path: Path, card: EditCard) -> EditEntry:
-        why_not = ""
-        if self.base is None:
-            why_not = "No base is loaded."
-        elif card.base_fingerprint != self.base.fingerprint:
-            why_not = f"It belongs to the base {card.base_fingerprint}, but {self.base.fingerprint} is loaded."
-        return EditEntry(key, card.name, path, card, key.startswith("shipped/"), not why_not, why_not)
 
     def _method(self, name: str) -> Method:
         if name not in self.methods:

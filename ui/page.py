@@ -11,7 +11,7 @@ import gradio as gr
 from ui.state import create_shared
 from ui.status import status_html
 
-TABS = (("data", "Data"), ("edit", "Edit"), ("tune", "Tune"), ("runs", "Runs"))
+TABS = (("data", "Data"), ("edit", "Edit"), ("tune", "Tune"), ("models", "Models"), ("runs", "Runs"))
 STATUS_SECONDS = 1.0
 FILES_KEPT = (3600, 24 * 3600)  # seconds: how often the page's own files are looked through, and how old they get
 

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-TABS = ("Data", "Edit", "Tune", "Runs")
+TABS = ("Data", "Edit", "Tune", "Models", "Runs")
 SCREENS = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
