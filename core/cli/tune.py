@@ -26,7 +26,6 @@ from core.methods.within_memory import train_within_memory
 from core.models.fingerprint import fingerprints
 from core.types import Context, Edit, ShiftlabError, StepEvent, Stopped, TrainRequest
 
-MODELS_FILE = "models.json"  # of a run: name and fingerprint of base, clip and identity
 FORMS = ("full", "half", "low_rank")
 OWN_OPTIONS = [
     paths_argument("pictures", "PICTURES...", "Pictures to learn from: files, or folders of them."),
@@ -52,8 +51,8 @@ def tune(values: dict[str, Any], name: str) -> None:
     request = TrainRequest(images, settings, values["name"], values["seed"], targets)
     runs = values["home"] / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder.create(runs / new_run_id(), request)
-    (folder.path / MODELS_FILE).write_text(json.dumps(fingerprints(context), indent=2) + "\n")
+    folder = RunFolder.create(runs / new_run_id(), request, context.base.fingerprint)
+    folder.note_models(fingerprints(context))
     _run(folder, request, context, values)
 
 
@@ -104,8 +103,7 @@ def _noted(events: Iterator[StepEvent | Edit], folder: RunFolder) -> Iterator[St
 
 def _check_models(folder: RunFolder, context: Context) -> None:
     """Raises ShiftlabError, naming both, where a run was begun with other models than those that are loaded."""
-    path = folder.path / MODELS_FILE
-    begun = json.loads(path.read_text()) if path.is_file() else {}
+    begun = folder.models()
     for part, model in fingerprints(context).items():
         if begun.get(part, model) != model:
             raise ShiftlabError(f"This run was begun with the {part} {begun[part]}, but {model} is loaded. Name it with --{part}.")

@@ -3,6 +3,7 @@
 settings.json         method, name, seed, base, settings         request.safetensors   images, target_images, samples, as they went in
 stats.jsonl           one line of numbers a step            samples/step_000123/  0.png, 1.png, … as the training went on
 checkpoints/          see core/data/checkpoints.py          edit.safetensors      what came of it
+models.json           name and fingerprint of base, clip and identity that it ran with
 log.txt               what happened, with tracebacks
 """
 
@@ -23,6 +24,7 @@ from core.data.images import to_pils
 from core.data.png import write_png
 from core.types import Settings, StepEvent, TrainRequest
 
+MODELS = "models.json"
 IMAGES = ("images", "target_images", "samples")
 
 
@@ -61,6 +63,15 @@ class RunFolder:
     def base(self) -> str:
         """The fingerprint of the base that it was submitted for; empty where nobody said."""
         return json.loads((self.path / "settings.json").read_text()).get("base", "")
+
+    def note_models(self, models: dict[str, str]) -> None:
+        """Records which models it runs with: part → "name fingerprint"."""
+        (self.path / MODELS).write_text(json.dumps(models, indent=2) + "\n", encoding="utf-8")
+
+    def models(self) -> dict[str, str]:
+        """The models that it was run with; empty where it never ran."""
+        path = self.path / MODELS
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def request(self, settings_class: type[Settings]) -> TrainRequest:
         """The request as it was submitted, bit for bit. Raises OSError or ValueError where the folder was damaged."""

@@ -16,6 +16,8 @@ from core.jobs.errors import sentence
 from core.jobs.progress import Progress
 from core.jobs.runs import RunFolder
 from core.jobs.store import Job, JobStore
+from core.methods.within_memory import train_within_memory
+from core.models.fingerprint import fingerprints
 from core.types import Context, Edit, Method, ShiftlabError, StepEvent, Stopped
 
 ACTIVE = ("running", "cancelling")
@@ -120,7 +122,8 @@ class Worker:
                 "Choose its base on the Models tab and resume."
             )
         progress = Progress()
-        with closing(method.train(folder.request(method.train_settings), context)) as events:
+        folder.note_models(fingerprints(context))
+        with closing(train_within_memory(method, folder.request(method.train_settings), context)) as events:
             for event in events:
                 if isinstance(event, Edit):
                     return event
@@ -133,6 +136,8 @@ class Worker:
             folder.add_numbers(event)
         if event.images is not None:
             folder.add_samples(event.step, event.images)
+        if event.note:
+            _log(folder, event.note)
         progress.note(event)
         message = STOPPING if job.id in self._to_stop else event.note or progress.message
         self._store.progress(job.id, progress.step, progress.total, progress.eta_s, message)

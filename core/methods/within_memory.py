@@ -13,6 +13,7 @@ from core.types import Context, Edit, EditRequest, EditResult, Method, Settings,
 
 T = TypeVar("T")
 _RAN_OUT = "Memory ran out"
+OUT_OF_MEMORY = "The device ran out of memory."
 
 
 def lighter(settings: Settings, *, resumed: bool = False) -> tuple[Settings, str] | None:
@@ -49,7 +50,7 @@ def train_within_memory(method: Method, request: TrainRequest, context: Context)
         release()
         less = lighter(request.settings, resumed=context.checkpoints.load() is not None)
         if less is None:
-            raise ShiftlabError("The device has too little memory for this training. Take smaller pictures, or end what else runs on it.")
+            raise ShiftlabError(f"{OUT_OF_MEMORY} The lightest settings are too much: end what else runs on it, or use a smaller base.")
         request = replace(request, settings=less[0])
         notes.append(less[1])
         yield StepEvent("train", 0, 0, note=less[1])
@@ -68,7 +69,7 @@ def edit_within_memory(method: Method, request: EditRequest, context: Context) -
     release()
     half = len(request.images) // 2
     if not half:
-        raise ShiftlabError("The device has too little memory for one picture. End what else runs on it, or use the CPU.")
+        raise ShiftlabError(f"{OUT_OF_MEMORY} One picture alone is too much: end what else runs on it, or use the CPU.")
     parts = [
         replace(request, images=request.images[:half]),
         replace(request, images=request.images[half:], seed=request.seed + half),
