@@ -35,7 +35,11 @@ PURPOSE = "Unconditional diffusion model of 64×64 drawn photo portraits: the ba
 PORTRAITS, PORTRAITS_SEED = 16_000, 1
 POOL = 8  # side of the blocks over which the coarse error is averaged
 COARSE_WEIGHT = 0.5
+WARMUP_STEPS = 200
+EMA_DECAY = 0.995  # a horizon of 200 steps: a tenth of a short training, whose learning rate anneals by itself
 BALANCE = 0.4  # how the error of ε grows with the SNR
+WARMUP_STEPS = 200
+EMA_DECAY = 0.995  # a horizon of 200 steps: a tenth of a short training, whose learning rate anneals by itself
 
 
 def build() -> UNet2DModel:
@@ -63,7 +67,7 @@ def denoising_losses(predicted: Tensor, noise: Tensor, snr: Tensor) -> tuple[Ten
     Neither changes which prediction is best.
     """
     error = predicted - noise
-    fine = error.square().mean(dim=(1, 2, 3)) * snr ** -BALANCE
+    fine = error.square().mean(dim=(1, 2, 3)) * snr**-BALANCE
     coarse = F.avg_pool2d(error, POOL).square().mean(dim=(1, 2, 3)) * POOL**2 / (1 + (POOL / 2) ** 2 * snr)
     return fine.mean(), coarse.mean()
 
