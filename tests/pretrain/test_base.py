@@ -26,12 +26,14 @@ def test_the_network_is_a_plain_small_unet():
     assert unet.config.sample_size == 64 and unet.config.out_channels == 3
 
 
-def test_both_losses_are_about_one_for_a_prediction_of_zero_and_zero_for_the_truth():
+def test_the_losses_are_balanced_over_the_timesteps_and_zero_for_the_truth():
     torch.manual_seed(0)
-    noise, snr = torch.randn(64, 3, 16, 16), torch.zeros(64)
-    fine, coarse = recipe.denoising_losses(torch.zeros_like(noise), noise, snr)
-    assert fine.item() == pytest.approx(1, abs=0.05) and coarse.item() == pytest.approx(1, abs=0.2)
-    assert all(loss.item() == 0 for loss in recipe.denoising_losses(noise, noise, snr))
+    noise = torch.randn(64, 3, 16, 16)
+    at_one, above = (recipe.denoising_losses(torch.zeros_like(noise), noise, torch.full((64,), snr)) for snr in (1.0, 32.0))
+    assert at_one[0].item() == pytest.approx(1, abs=0.05)  # the squared error of a prediction of zero
+    assert above[0].item() == pytest.approx(at_one[0].item() * 32.0**-recipe.BALANCE, rel=1e-4)
+    assert at_one[1].item() == pytest.approx(1 / (1 + (recipe.POOL / 2) ** 2), rel=0.2)
+    assert all(loss.item() == 0 for loss in recipe.denoising_losses(noise, noise, torch.ones(64)))
 
 
 def test_the_coarse_loss_fades_where_the_image_drowns_the_noise():
