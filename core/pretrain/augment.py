@@ -44,14 +44,21 @@ def add_noise(x: Tensor, most: float = 0.25, probability: float = 0.5) -> Tensor
     return x + per_item(len(x), 0.0, most, probability) * torch.randn_like(x)
 
 
+def colour_field(n: int, size: torch.Size) -> Tensor:
+    """`(n, 3, H, W)` smooth random colours with a standard deviation of about 1."""
+    return F.interpolate(torch.randn(n, 3, 3, 3), size=size, mode="bilinear", align_corners=True)
+
+
 def recolour(x: Tensor) -> Tensor:
-    """Saturation, contrast, channel gains, lightness, and a smooth field that tints one side or the background most."""
+    """Saturation, contrast, channel gains, lightness, and a smooth field that tints one side or the background most.
+
+    Weak: a sketch in pink is a worse sketch, and an edit would end there (see `spoiled`).
+    """
     n = len(x)
     grey = x.mean(dim=1, keepdim=True)
-    x = grey + (1 + per_item(n, -0.3, 0.3)) * (x - grey)
-    gain = 1 + 0.08 * torch.randn(n, 3, 1, 1) + per_item(n, -0.15, 0.15)
-    field = F.interpolate(torch.randn(n, 3, 3, 3), size=x.shape[-2:], mode="bilinear", align_corners=True)
-    x = gain * x + 0.08 * torch.randn(n, 1, 1, 1) + per_item(n, 0.0, 0.25, 0.5) * field
+    x = grey + (1 + per_item(n, -0.15, 0.15)) * (x - grey)
+    gain = 1 + 0.04 * torch.randn(n, 3, 1, 1) + per_item(n, -0.08, 0.08)
+    x = gain * x + 0.04 * torch.randn(n, 1, 1, 1) + per_item(n, 0.0, 0.12, 0.5) * colour_field(n, x.shape[-2:])
     return x.clamp(-1, 1)
 
 
@@ -75,24 +82,46 @@ def degrade(x: Tensor) -> Tensor:
     return early * x + (1 - early) * add_noise(x)
 
 
+def spoiled(b: Tensor) -> tuple[Tensor, Tensor]:
+    """b tinted in places, and with its contrasts overdone, and how much of b that leaves: `(B, 3, H, W)` and `(B,)` in [0.4, 1].
+
+    This is how an edit looks that was carried too far; a cosine that rates it below b brings it back.
+    """
+    n = len(b)
+    tint, excess = per_item(n, 0.0, 0.4), per_item(n, 0.0, 0.8, 0.5)
+    mean = b.mean(dim=(2, 3), keepdim=True)
+    worse = mean + (1 + excess) * (b - mean) + tint * (colour_field(n, b.shape[-2:]) + 0.5 * torch.randn(n, 3, 1, 1))
+    return worse.clamp(-1, 1), (1 - 0.75 * tint - 0.375 * excess).flatten()
+
+
 def half_way(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Pictures between a and b, and how much of b is in each: `(B, 3, H, W)` and `(B,)` in [0, 1].
 
-    Half are pixel blends; three in ten are b inside soft blobs and a outside, so that every place counts, the background too; two in ten
-    have the colours of one and the lightness of the other.
+    Three in ten are pixel blends; three in ten are b inside soft blobs and a outside, so that every place counts, background too; one in
+    ten has the colours of one and the lightness of the other; three in ten are b carried too far.
     """
+    n = len(a)
+    kind = torch.rand(n, 1, 1, 1)
+    mixed, weight = _blend(a, b, kind < 0.3)
+    for chosen, (images, share) in ((kind > 0.6, _exchange(a, b)), (kind > 0.7, spoiled(b))):
+        mixed, weight = torch.where(chosen, images, mixed), torch.where(chosen.flatten(), share, weight)
+    return mixed, weight
+
+
+def _blend(a: Tensor, b: Tensor, even: Tensor) -> tuple[Tensor, Tensor]:
+    """a and b mixed, by one share everywhere where `even` `(B, 1, 1, 1)`, else b in soft blobs that cover the share."""
     n = len(a)
     share = torch.rand(n, 1, 1, 1)
     noise = F.interpolate(torch.randn(n, 1, 5, 5), size=a.shape[-2:], mode="bilinear", align_corners=True)
     threshold = torch.stack([item.quantile(1 - s) for item, s in zip(noise.flatten(1), share.flatten(), strict=True)])
     blobs = torch.sigmoid(8 * (noise - threshold.view(n, 1, 1, 1)))
-    kind = torch.rand(n, 1, 1, 1)
-    mask = torch.where(kind < 0.5, share.expand_as(blobs), blobs)
-    mixed = a + mask * (b - a)
-    weight = mask.mean(dim=(1, 2, 3))
-    colours_of_b = torch.rand(n, 1, 1, 1) < 0.5
+    mask = torch.where(even, share.expand_as(blobs), blobs)
+    return a + mask * (b - a), mask.mean(dim=(1, 2, 3))
+
+
+def _exchange(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """The colours of one on the lightness of the other."""
+    colours_of_b = torch.rand(len(a), 1, 1, 1) < 0.5
     grey_a, grey_b = a.mean(dim=1, keepdim=True), b.mean(dim=1, keepdim=True)
     exchanged = torch.where(colours_of_b, grey_a + b - grey_b, grey_b + a - grey_a).clamp(-1, 1)
-    exchanged_weight = torch.where(colours_of_b, CHROMA_SHARE, 1 - CHROMA_SHARE).flatten()
-    swap = kind > 0.8
-    return torch.where(swap, exchanged, mixed), torch.where(swap.flatten(), exchanged_weight, weight)
+    return exchanged, torch.where(colours_of_b, CHROMA_SHARE, 1 - CHROMA_SHARE).flatten()

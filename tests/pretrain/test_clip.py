@@ -67,13 +67,22 @@ def test_a_strange_word_leaves_the_text_around_it():
     assert strange[0].argmax() == plain[0].argmax() + 1
 
 
-def test_half_way_pictures_lie_between_and_know_their_share():
+def test_half_way_pictures_know_their_share():
     torch.manual_seed(0)
     a, b = torch.full((64, 3, 64, 64), -0.5), torch.full((64, 3, 64, 64), 0.5)
+    blended, share = augment._blend(a, b, torch.rand(64, 1, 1, 1) < 0.5)
+    assert blended.min() >= -0.5 and blended.max() <= 0.5
+    torch.testing.assert_close(blended.mean(dim=(1, 2, 3)) + 0.5, share, atol=1e-4, rtol=0)
     mixed, share = augment.half_way(a, b)
-    assert mixed.min() >= -0.5 and mixed.max() <= 0.5 and share.min() >= 0 and share.max() <= 1
-    exchanged = (share - augment.CHROMA_SHARE).abs().lt(1e-6) | (share - 1 + augment.CHROMA_SHARE).abs().lt(1e-6)
-    torch.testing.assert_close(mixed.mean(dim=(1, 2, 3))[~exchanged] + 0.5, share[~exchanged], atol=1e-4, rtol=0)
+    assert mixed.abs().max() <= 1 and share.min() >= 0 and share.max() <= 1
+
+
+def test_a_picture_carried_too_far_is_worth_less_the_further_it_went():
+    torch.manual_seed(0)
+    b = torch.rand(64, 3, 64, 64) - 0.5
+    worse, share = augment.spoiled(b)
+    distance = (worse - b).flatten(1).norm(dim=1)
+    assert share.min() >= 0.4 and torch.corrcoef(torch.stack([distance, share]))[0, 1] < -0.5
 
 
 def test_augmented_groups_move_alike():
