@@ -72,7 +72,7 @@ def run_html(lab: Any, job: Any) -> str:
 
 
 def compare_html(lab: Any, one: Any, other: Any) -> str:
-    """Two runs side by side, and below only what differs in their settings."""
+    """Two runs side by side, and below their settings, what differs first."""
     halves = "".join(f'<section>{_half_html(lab, job)}</section>' for job in (one, other))
     return f'<div class="halves">{halves}</div>{_settings_html(lab, [one, other])}'
 
@@ -106,13 +106,16 @@ def _scores_html(job: Any) -> str:
 
 
 def _settings_html(lab: Any, jobs: list[Any]) -> str:
-    """A table of settings by their titles; with two runs a column each, and the rows that differ first and marked."""
+    """A table of settings by their titles; with two runs a named column each, and the rows that differ first and marked."""
     names = list(dict.fromkeys(name for job in jobs for name in job.settings))
     values = {name: [_value(job.settings.get(name, "")) for job in jobs] for name in names}
     differing = [name for name in names if len(set(values[name])) > 1]
     rows = "".join(_row_html(_title(lab, jobs[0].method, name), values[name], True) for name in differing)
     rows += "".join(_row_html(_title(lab, jobs[0].method, name), values[name], False) for name in names if name not in differing)
-    return f'<details class="settings"{" open" if len(jobs) > 1 else ""}><summary>Settings</summary><table>{rows}</table></details>'
+    if len(jobs) == 1:
+        return f'<details class="settings"><summary>Settings</summary><table>{rows}</table></details>'
+    head = "".join(f"<td>{escape(job.name)}</td>" for job in jobs)
+    return f'<details class="settings" open><summary>Settings</summary><table><thead><tr><th></th>{head}</tr></thead>{rows}</table></details>'
 
 
 def _row_html(title: str, values: list[str], differs: bool) -> str:
