@@ -6,7 +6,7 @@ after the other), then the full one, which stops as soon as a newer ticket was d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -183,8 +183,17 @@ class EditTab:
     def _run(self, event: Callable[..., Any], first: Callable[..., Any], second: Callable[..., Any], mode: str = "always_last") -> Any:
         """The coarse picture, then the full one."""
         options = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "edit", "concurrency_limit": 8}
-        begun = event(first, self._inputs(), self._run_outputs(), trigger_mode=mode, **options)
-        return begun.then(second, self._inputs(), self._run_outputs(), trigger_mode="multiple", **options)
+        begun = event(self._never_silent(first), self._inputs(), self._run_outputs(), trigger_mode=mode, **options)
+        return begun.then(self._never_silent(second), self._inputs(), self._run_outputs(), trigger_mode="multiple", **options)
+
+    def _never_silent(self, handler: Callable[..., Any]) -> Callable[..., Any]:
+        """The handler with a first yield that changes nothing: Gradio empties every output of a generator that ends without one."""
+
+        def stream(values: Values) -> Iterator[Updates]:
+            yield {self.results.progress: gr.skip()}
+            yield from handler(values)
+
+        return stream
 
     def _then_run(self, event: Any, live: bool = True) -> Any:
         """After something was chosen: edit, where "Live" is on or the page must not stay empty."""

@@ -48,15 +48,16 @@ class Recipe:
 
 
 COMMON = {
-    "images": IMAGES, "batch_size": 4, "image_weight": 0.5, "return_step": 601, "epochs": 8,
-    "learning_rate": 5e-5, "learning_rate_growth": 1.0, "w_l1": 1.0,
+    "images": IMAGES, "batch_size": 4, "image_weight": 0.5, "return_step": 601, "epochs": 6, "sample_every": 48, "sample_steps": 20,
+    "learning_rate": 4e-5, "learning_rate_growth": 0.8, "w_l1": 0.3,
 }  # fmt: skip
+ATTRIBUTE = {"return_step": 401, "epochs": 5, "learning_rate": 3e-5, "w_l1": 1.0}
 PHOTO = world.DOMAIN_PROMPTS["photo"]
 
 
 def _attribute(title: str, name: str, **settings: float) -> Recipe:
     reference, target = world.ATTRIBUTE_PROMPTS[name]
-    return Recipe(title, reference, target, "photo", {name: False}, {name: True}, {"return_step": 401, **settings})
+    return Recipe(title, reference, target, "photo", {name: False}, {name: True}, {**ATTRIBUTE, **settings})
 
 
 RECIPES = {
@@ -64,8 +65,8 @@ RECIPES = {
     "painting": Recipe("Oil painting", PHOTO, world.DOMAIN_PROMPTS["painting"], "painting"),
     "night": Recipe("Night", PHOTO, world.DOMAIN_PROMPTS["night"], "night"),
     "cartoon": Recipe("Cartoon", PHOTO, world.DOMAIN_PROMPTS["cartoon"], "cartoon"),
-    "smiling": _attribute("Smiling", "smiling", w_l1=1.0),
-    "old": _attribute("Old", "old", w_l1=1.0),
+    "old": _attribute("Old", "old"),
+    "glasses": _attribute("Glasses", "glasses", return_step=501, learning_rate=4e-5),
 }
 
 
