@@ -114,8 +114,8 @@ def _settings_html(lab: Any, jobs: list[Any]) -> str:
     rows += "".join(_row_html(_title(lab, jobs[0].method, name), values[name], False) for name in names if name not in differing)
     if len(jobs) == 1:
         return f'<details class="settings"><summary>Settings</summary><table>{rows}</table></details>'
-    head = "".join(f"<td>{escape(job.name)}</td>" for job in jobs)
-    return f'<details class="settings" open><summary>Settings</summary><table><thead><tr><th></th>{head}</tr></thead>{rows}</table></details>'
+    head = "<thead><tr><th></th>" + "".join(f"<td>{escape(job.name)}</td>" for job in jobs) + "</tr></thead>"
+    return f'<details class="settings" open><summary>Settings</summary><table>{head}{rows}</table></details>'
 
 
 def _row_html(title: str, values: list[str], differs: bool) -> str:
