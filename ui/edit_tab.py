@@ -152,7 +152,7 @@ class EditTab:
         self._then_run(self._on(shared.to_edit.change, self.handed, {shared.to_edit}), live=False)
         self._run(c.go.click, run.press, run.full)
         self._wire_live()
-        self._on(r.view.input, self.look)
+        self._on(r.view.input, self.look, trigger_mode="always_last")
         self._on(r.in_photo.input, self.choose_whole, {r.in_photo})
         self._on(r.gallery.select, self.choose_shot, {r.click})
 

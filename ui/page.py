@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
 
+from ui import data_tab, edit_tab, models_tab, runs_tab, tune_tab
 from ui.state import create_shared
 from ui.status import status_html
 
-TABS = (("data", "Data"), ("edit", "Edit"), ("tune", "Tune"), ("models", "Models"), ("runs", "Runs"))
+TABS = (
+    ("data", "Data", data_tab), ("edit", "Edit", edit_tab), ("tune", "Tune", tune_tab),
+    ("models", "Models", models_tab), ("runs", "Runs", runs_tab),
+)  # fmt: skip
 STATUS_SECONDS = 1.0
 FILES_KEPT = (3600, 24 * 3600)  # seconds: how often the page's own files are looked through, and how old they get
 
@@ -22,10 +24,9 @@ def build_page(lab: Any) -> gr.Blocks:
         _status(lab)
         shared = create_shared(page)
         with gr.Tabs(selected="edit", elem_id="tabs") as shared.tabs:
-            for key, title in TABS:
-                if find_spec(f"ui.{key}_tab"):
-                    with gr.Tab(title, id=key, elem_id=f"tab-{key}") as shared.tab[key]:
-                        import_module(f"ui.{key}_tab").build(lab, shared)
+            for key, title, tab in TABS:
+                with gr.Tab(title, id=key, elem_id=f"tab-{key}") as shared.tab[key]:
+                    tab.build(lab, shared)
     return page
 
 
