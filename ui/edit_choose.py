@@ -61,8 +61,15 @@ class Chooser:
         return {c.reference: preset.reference, c.target: preset.target, **step, **matched}
 
     def write_prompts(self, values: Values) -> Updates:
-        """Prompts typed by hand: their edit is chosen, or the button offers to train one."""
+        """Prompts that changed, by keys or by a paste: their edit is chosen, or the button offers to train one.
+
+        An edit that has these very prompts stays chosen: it was it that wrote them.
+        """
         c = self.controls
+        chosen = next((entry for entry in self.lab.edits() if entry.key == values[c.edit]), None)
+        written = (values[c.reference].strip(), values[c.target].strip())
+        if chosen is not None and (chosen.card.reference_prompt, chosen.card.target_prompt) == written:
+            return {c.preset: self._preset_name(*written)}
         matched = self._match(values[c.method], values[c.reference], values[c.target])
         return {c.preset: self._preset_name(values[c.reference], values[c.target]), **matched}
 

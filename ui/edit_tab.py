@@ -146,7 +146,7 @@ class EditTab:
         self._then_run(self._on(c.preset.input, choose.choose_preset))
         self._then_run(self._on(c.method.input, choose.choose_method))
         for prompt in (c.reference, c.target):
-            self._on(prompt.input, choose.write_prompts, trigger_mode="always_last")
+            self._on(prompt.change, choose.write_prompts, trigger_mode="always_last")  # `input` misses a paste
             self._run(prompt.submit, run.press, run.full)
         self._on(shared.tab["edit"].select, self.opened)
         self._then_run(self._on(shared.to_edit.change, self.handed, {shared.to_edit}), live=False)
