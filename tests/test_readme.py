@@ -48,7 +48,7 @@ def python(words: list[str]) -> str:
 def made_by(words: list[str]) -> list[list[str]]:
     """The commands that a make target runs, once the requirements are there."""
     stamps = ("-o", ".venv/.run-ready", "-o", ".venv/.test-ready")
-    done = subprocess.run(["make", "-n", *stamps, *words], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["make", "--no-print-directory", "-n", *stamps, *words], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return [shlex.split(line) for line in done.stdout.splitlines()]
 
