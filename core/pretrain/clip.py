@@ -128,13 +128,9 @@ def train(options: argparse.Namespace) -> None:
     steps, seconds = common.run(
         training.step, state, common.Budget(options.minutes, options.steps), log, options.seed, save_minutes=5, on_save=on_save
     )
-    facts = {
-        "data": f"{PORTRAITS} drawn portraits in 5 domains, each with one attribute flipped, and the world's captions",
-        "steps": f"{steps} batches of {options.batch}, each replayed {REPLAYS} times",
-        "device": common.device_name(device),
-        "minutes": round(seconds / 60, 1),
-        "command": common.command_line("core.pretrain.clip"),
-    }
+    data = f"{PORTRAITS} drawn portraits in 5 domains, each with one attribute flipped, and the world's captions"
+    count = f"{steps} batches of {options.batch}, each replayed {REPLAYS} times"
+    facts = common.run_facts("core.pretrain.clip", data, count, device, seconds)
     export(training.ema.module, options.out, facts)
 
 

@@ -227,6 +227,11 @@ def device_name(device: torch.device) -> str:
     return f"CPU {platform.machine()}, {torch.get_num_threads()} thread(s)"
 
 
+def run_facts(module: str, data: str, steps: str, device: torch.device, seconds: float) -> dict[str, Any]:
+    """What every card says of its training: data and steps in words, device, minutes of training, and the command."""
+    return {"data": data, "steps": steps, "device": device_name(device), "minutes": round(seconds / 60, 1), "command": command_line(module)}
+
+
 def write_card(folder: Path, title: str, purpose: str, facts: Mapping[str, Any]) -> None:
     """Write `card.json` (the facts as they are) and `README.md` (the same for a reader) into a model's folder."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -218,13 +218,8 @@ def train(options: argparse.Namespace) -> None:
     state = common.StateFolder(options.work / "state", modules, {"network": training.optimizers[0], "margin": training.optimizers[1]})
     log = common.Log(options.work / "log.jsonl", every=50)
     steps, seconds = common.run(training.step, state, common.Budget(options.minutes, options.steps), log, options.seed)
-    facts = {
-        "data": f"{PEOPLE} drawn people, {sum(map(len, DAYS.values()))} pictures each over {len(DAYS)} domains",
-        "steps": f"{steps} of batch {options.batch}",
-        "device": common.device_name(device),
-        "minutes": round(seconds / 60, 1),
-        "command": common.command_line("core.pretrain.identity"),
-    }
+    data = f"{PEOPLE} drawn people, {sum(map(len, DAYS.values()))} pictures each over {len(DAYS)} domains"
+    facts = common.run_facts("core.pretrain.identity", data, f"{steps} of batch {options.batch}", device, seconds)
     export(training.ema.module.folded(), options.out, facts)
 
 

@@ -93,14 +93,11 @@ def train(options: argparse.Namespace) -> None:
     state = common.StateFolder(options.work / "state", modules, {"optimizer": training.optimizer})
     log = common.Log(options.work / "log.jsonl", every=50)
     steps, seconds = common.run(training.step, state, common.Budget(options.minutes, options.steps), log, options.seed, save_minutes=1)
-    facts = {
-        "data": f"{PORTRAITS} drawn portraits (seed {PORTRAITS_SEED}), plain and with one attribute flipped, in {len(images)} domains; "
-        "a third of each batch spoiled",
-        "steps": f"{steps} batches of {options.batch}",
-        "device": common.device_name(device),
-        "minutes": round(seconds / 60, 1),
-        "command": common.command_line("core.pretrain.judge"),
-    }
+    data = (
+        f"{PORTRAITS} drawn portraits (seed {PORTRAITS_SEED}), plain and with one attribute flipped, in {len(images)} domains; "
+        "a third of each batch spoiled"
+    )
+    facts = common.run_facts("core.pretrain.judge", data, f"{steps} batches of {options.batch}", device, seconds)
     export(training.ema.module, options.out, facts)
 
 

@@ -93,6 +93,7 @@ def test_the_result_is_used_found_again_exported_and_deleted(tune: Page, tmp_pat
     tune.locator("#runs-find textarea, #runs-find input").first.fill("short run")
     entry = tune.locator("#runs-list .run")
     expect(entry).to_have_count(1, timeout=SLOW)
+    expect(entry).to_contain_text("short run", timeout=SLOW)  # until the filter has arrived, the one entry may be another
     entry.click()
     expect(tune.locator("#runs-detail .pill")).to_have_text("done", timeout=SLOW)
     with tune.expect_download() as download:
