@@ -194,7 +194,8 @@ class Lab:
         samples: Tensor | None = None,
     ) -> str:
         """Puts a training at the end of the queue and returns its run's id. Images `(N, 3, H, W)` in [-1, 1]."""
-        self._method(method)
+        if self._method(method).train_settings is None:
+            raise ShiftlabError(f"The method {method!r} learns nothing. Choose another one to tune, and use this one on the Edit tab.")
         self._loaded_base()
         if not len(images):
             raise ShiftlabError("There are no images to learn from. Choose some on the Data tab.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -44,13 +44,20 @@ class EditCard(BaseModel):
     seed: int = 0
     metrics: dict[str, float] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
-    weights: str = Field("full", description="full: a whole state dict; half: float16; low_rank: factors of the difference to the base")
+    weights: str = Field(
+        "full",
+        description="full: a whole state dict; half: float16; low_rank: factors of the difference to the base; "
+        "own: of a network of the method's own, such as a classifier, and not of the base's",
+    )
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """Weights that a fine-tuning produced, with their card. `weights` is a full state dict of the base's network."""
+    """Weights that a training produced, with their card.
+
+    `weights` is a full state dict of the base's network; where `card.weights` is "own", of a network that only the method knows.
+    """
 
     card: EditCard
     weights: dict[str, Tensor]
@@ -79,6 +86,13 @@ class EditRequest:
     settings: Settings
     edits: tuple[Edit, ...] = ()
     seed: int = 0
+    painted: Tensor | None = None  # (B, 3, H, W): the images with strokes over them
+    mask: Tensor | None = None  # (B, 1, H, W) in [0, 1]: 1 where the image may change, 0 where it is kept
+
+    def part(self, begin: int, end: int) -> EditRequest:
+        """Items begin … end − 1 as a request of their own, each with the seed that it has here."""
+        painted, mask = (None if given is None else given[begin:end] for given in (self.painted, self.mask))
+        return replace(self, images=self.images[begin:end], seed=self.seed + begin, painted=painted, mask=mask)
 
 
 @dataclass(frozen=True)
@@ -180,10 +194,14 @@ class Context:
 
 
 class Method(Protocol):
-    """One file a paper in core/methods."""
+    """One file a paper in core/methods.
 
-    edit_settings: type[Settings]  # what EditRequest.settings is
-    train_settings: type[Settings]  # what TrainRequest.settings is
+    A method need not do both: SDEdit trains nothing, and what SDFT trains serves other methods. Where a settings class is None, nobody
+    calls the function that would take it.
+    """
+
+    edit_settings: type[Settings] | None  # what EditRequest.settings is; None: it edits nothing
+    train_settings: type[Settings] | None  # what TrainRequest.settings is; None: it trains nothing
 
     def edit(self, request: EditRequest, context: Context) -> Iterator[StepEvent | EditResult]: ...
 

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from core.methods import that_edit
 from ui.forms import Form, build_form
 from ui.session import Session
 from ui.state import SESSION_SECONDS
@@ -83,7 +84,7 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
         )  # fmt: skip
         face = gr.Dropdown([], label="Face", visible=False, interactive=True, filterable=False, elem_id="edit-face")
         examples = _strip("Examples", "edit-examples")
-    names = [(type(method).__name__, key) for key, method in lab.methods.items()]
+    names = [(type(method).__name__, key) for key, method in that_edit(lab.methods).items()]
     with gr.Column(elem_classes="card"):
         with gr.Row(elem_classes="pair"):
             method = gr.Dropdown(
@@ -111,7 +112,7 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
 def _forms(methods: Mapping[str, Any], chosen: str) -> tuple[dict[str, Form], dict[str, gr.Column]]:
     """One form a method, of which only the chosen one shows."""
     forms, columns = {}, {}
-    for key, method in methods.items():
+    for key, method in that_edit(methods).items():
         with gr.Column(visible=key == chosen, elem_classes="method-form") as columns[key]:
             forms[key] = build_form(method.edit_settings, leave_out=PROMPTS, more="More", prefix=f"edit-{key}-")
     return forms, columns

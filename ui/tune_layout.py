@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from core.methods import that_train
 from ui.forms import Form, build_form
 from ui.tune_presets import Preset, tune_presets
 from ui.tune_request import PORTRAITS, SOURCE
@@ -81,7 +82,7 @@ def target_line(count: int) -> str:
 
 
 def _controls(lab: Any) -> Controls:
-    names = [(type(method).__name__, key) for key, method in lab.methods.items()]
+    names = [(type(method).__name__, key) for key, method in that_train(lab.methods).items()]
     chosen = names[0][1]
     presets = tune_presets(chosen)
     first = next(iter(presets.values()), None)
@@ -121,7 +122,7 @@ def _controls(lab: Any) -> Controls:
 def _forms(lab: Any, chosen: str, preset: Preset | None, prompts: bool) -> tuple[dict[str, Form], dict[str, gr.Column]]:
     """The prompts, or everything else, of every method; only the chosen method's show."""
     forms, columns = {}, {}
-    for key, method in lab.methods.items():
+    for key, method in that_train(lab.methods).items():
         fields = [name for name in method.train_settings.model_fields if (name in PROMPTS) == prompts]
         values = preset.settings if preset and key == chosen else None
         with gr.Column(visible=key == chosen, elem_classes="method-form") as columns[key]:

@@ -13,7 +13,7 @@ from core.cli.options import command, option, paths_argument, settings_from, set
 from core.cli.session import MODEL_OPTIONS, open_context, picture_paths, read_edit, read_pictures, told
 from core.data.images import to_pils
 from core.data.png import write_png
-from core.methods import METHODS
+from core.methods import METHODS, that_edit
 from core.methods.within_memory import edit_within_memory
 from core.types import Context, Edit, EditRequest, EditResult, Settings, ShiftlabError
 
@@ -80,6 +80,6 @@ def _record(settings: Settings, edits: list[str], seed: int, source: Path, conte
     }
 
 
-for method_name, lab_method in METHODS.items():
+for method_name, lab_method in that_edit().items():
     parameters = [*OWN_OPTIONS, *settings_options(lab_method.edit_settings), *MODEL_OPTIONS]
     command(edit_app, method_name, f"Carry pictures across with {method_name}.", parameters, partial(edit_pictures, name=method_name))

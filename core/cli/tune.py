@@ -21,7 +21,7 @@ from core.cli.session import MODEL_OPTIONS, open_context, picture_paths, read_pi
 from core.data.checkpoints import FolderCheckpoints
 from core.data.edits import save_edit
 from core.jobs.runs import RunFolder, new_run_id
-from core.methods import METHODS
+from core.methods import METHODS, that_train
 from core.methods.within_memory import train_within_memory
 from core.models.fingerprint import fingerprints
 from core.types import Context, Edit, ShiftlabError, StepEvent, Stopped, TrainRequest
@@ -133,7 +133,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-for method_name, lab_method in METHODS.items():
+for method_name, lab_method in that_train().items():
     parameters = [*OWN_OPTIONS, *settings_options(lab_method.train_settings), *MODEL_OPTIONS]
     command(tune_app, method_name, f"Fine-tune an edit with {method_name}.", parameters, partial(tune, name=method_name))
 

@@ -4,7 +4,8 @@ Fine-tuning moves every weight by a little, so what is kept is the *difference* 
 largest value, a difference loses a thousandth of itself, where float16 weights would lose several per cent of it. A low-rank difference
 keeps the leading singular vectors of each weight seen as a matrix (out, in·kh·kw), as LoRA does (Hu et al., ICLR 2022).
 
-Tensors in a file: `name` (full), `name.difference` + `name.scale`, or `name.left` + `name.right` with difference = left @ right.
+Tensors in a file: `name` (full), `name.difference` + `name.scale`, or `name.left` + `name.right` with difference = left @ right. The
+weights of a method's own network (card: "own") have no base to differ from and are kept as they are.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor
 from core.types import Edit, EditCard, ShiftlabError
 
 How = Literal["full", "half", "low_rank"]
+OWN = "own"  # what the card of such an edit says of its weights
 HEADER = "shiftlab_edit"  # the metadata entry that holds the card as JSON
 DEFAULT_ENERGY = 0.95  # share of the squared singular values that a low-rank difference keeps
 WEIGHTS_ERROR = "weights_error"  # ‖kept difference − difference‖ / ‖difference‖ over all weights, in the card's metrics
@@ -43,8 +45,11 @@ def save_edit(
 
     how: "full" float32 weights; "half" the difference in scaled float16; "low_rank" factors of the difference in float16.
     rank: of every factorised weight; None chooses, weight by weight, the smallest rank that keeps `energy` of the difference.
-    The file appears whole or not at all.
+    An edit of a network of its own is kept as it is, whatever `how` says. The file appears whole or not at all.
     """
+    if edit.card.weights == OWN:
+        _write(path, {name: weight.detach().cpu().float().contiguous() for name, weight in edit.weights.items()}, edit.card)
+        return edit.card
     _check_names(edit.weights, base_state, edit.card.name)
     kept: dict[str, Tensor] = {}
     error = total = 0.0
@@ -56,10 +61,7 @@ def save_edit(
         total += float((weight - base).square().sum())
     relative = (error / total) ** 0.5 if total else 0.0
     card = edit.card.model_copy(update={"weights": how, "metrics": {**edit.card.metrics, WEIGHTS_ERROR: relative}})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(kept, unfinished, metadata={HEADER: card.model_dump_json()})
-    os.replace(unfinished, path)
+    _write(path, kept, card)
     return card
 
 
@@ -73,13 +75,15 @@ def read_card(path: Path) -> EditCard:
 
 
 def load_edit(path: Path, base_state: Mapping[str, Tensor]) -> Edit:
-    """An edit with its full float32 state dict, given the base that its difference is added to.
+    """An edit with its full float32 state dict, given the base that its difference is added to, or its own network's.
 
     Raises ShiftlabError for a file that is no edit, and for weights that do not fit the base's network.
     """
     card = read_card(path)
     with safe_open(path, framework="pt") as file:
         kept = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    if card.weights == OWN:
+        return Edit(card, kept)
     _check_names({_weight_name(key, base_state): value for key, value in kept.items()}, base_state, card.name)
     try:
         weights = {name: _unpack(name, kept, value.detach().cpu().float()) for name, value in base_state.items()}
@@ -95,6 +99,14 @@ def check_base(card: EditCard, fingerprint: str, *, override: bool = False) -> N
             f"The edit {card.name!r} belongs to the base {card.base_fingerprint}, but {fingerprint} is loaded. "
             "Load its base, or choose an edit of this one."
         )
+
+
+def _write(path: Path, kept: dict[str, Tensor], card: EditCard) -> None:
+    """The file, written beside and moved into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(kept, unfinished, metadata={HEADER: card.model_dump_json()})
+    os.replace(unfinished, path)
 
 
 def _pack(name: str, weight: Tensor, base: Tensor, how: How, rank: int | None, energy: float) -> dict[str, Tensor]:

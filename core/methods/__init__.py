@@ -1,6 +1,18 @@
 """One file a paper. METHODS is what the lab offers, by the name that stands in settings and cards."""
 
+from collections.abc import Mapping
+
 from core.methods.diffusionclip import DiffusionCLIP
 from core.types import Method
 
 METHODS: dict[str, Method] = {"diffusionclip": DiffusionCLIP()}
+
+
+def that_edit(methods: Mapping[str, Method] = METHODS) -> dict[str, Method]:
+    """Those of the methods that carry images across."""
+    return {name: method for name, method in methods.items() if method.edit_settings is not None}
+
+
+def that_train(methods: Mapping[str, Method] = METHODS) -> dict[str, Method]:
+    """Those of the methods that learn something."""
+    return {name: method for name, method in methods.items() if method.train_settings is not None}

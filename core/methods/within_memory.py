@@ -70,10 +70,7 @@ def edit_within_memory(method: Method, request: EditRequest, context: Context) -
     half = len(request.images) // 2
     if not half:
         raise ShiftlabError(f"{OUT_OF_MEMORY} One picture alone is too much: end what else runs on it, or use the CPU.")
-    parts = [
-        replace(request, images=request.images[:half]),
-        replace(request, images=request.images[half:], seed=request.seed + half),
-    ]
+    parts = [request.part(0, half), request.part(half, len(request.images))]
     results = []
     for part in parts:
         results.append((yield from _until_result(edit_within_memory(method, part, context))))

@@ -91,3 +91,11 @@ def test_a_broken_file_is_a_sentence(tmp_path, content):
 def test_nothing_unfinished_stays(tmp_path, base, edit):
     save_edit(tmp_path / "e.safetensors", edit, base)
     assert [path.name for path in tmp_path.iterdir()] == ["e.safetensors"]
+
+
+def test_weights_of_a_network_of_its_own_come_back_without_a_base_to_differ_from(tmp_path, base, edit):
+    own = Edit(edit.card.model_copy(update={"weights": "own"}), {"head.weight": torch.randn(2, 5), "head.bias": torch.randn(2)})
+    card = save_edit(tmp_path / "e.safetensors", own, base, "low_rank")
+    loaded = load_edit(tmp_path / "e.safetensors", base)
+    assert loaded.card == card == own.card
+    assert loaded.weights.keys() == own.weights.keys() and all(torch.equal(loaded.weights[name], own.weights[name]) for name in own.weights)
