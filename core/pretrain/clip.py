@@ -24,10 +24,11 @@ from torch import Tensor, nn
 from core.models.clip import build_clip, load_clip, save_clip
 from core.pretrain import common
 from core.pretrain.adversary import ascend, random_start
+from core.pretrain.attempts import Attempts
 from core.pretrain.clip_batch import Batch, draw_batch
 from core.pretrain.clip_losses import clip_losses, weighted_sum
 from core.pretrain.clip_quality import measure, write_sheets
-from core.pretrain.pairs import PairedSet, paired_set
+from core.pretrain.pairs import PORTRAITS, PORTRAITS_SEED, PairedSet, paired_set
 from core.pretrain.wording import TEMPLATES, Reader
 
 TITLE = "Shiftlab portraits CLIP"
@@ -38,13 +39,12 @@ MODEL = {
     "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 64, "heads": 4, "layers": 2},
 }
 CONFIG = {"model_cfg": MODEL, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
-PORTRAITS, PORTRAITS_SEED = 2400, 101
 GROUP = 4  # pictures a portrait in a batch
 REPLAYS = 3
 ASCENT = 0.7  # length of an ascent step, in radii
 CLEAN_UNTIL, FULL_RADIUS_AT = 0.04, 0.3  # shares of the budget
 FULL_RADIUS = 9.0  # photo and sketch of one portrait are 87 apart in the mean, photo and cartoon 47
-TRUSTED_RADIUS = 2.5  # a smile is 8.7 away in the mean, so half of that can undo it; up to here attributes are asked for
+TRUSTED_RADIUS = 1.5  # a smile is 8.7 away in the mean, so half of that can undo it; up to here attributes are asked for
 MAX_SCALE = 20.0  # of the logits: a larger one would let attributes make do with tiny differences
 
 
@@ -65,8 +65,8 @@ def parameter_groups(model: nn.Module, decay: float = 0.05) -> list[dict[str, An
 class ClipTraining:
     """One model, its averaged copy, its optimizer, and what one step does to them."""
 
-    def __init__(self, pairs: PairedSet, groups: int, lr: float, device: torch.device) -> None:
-        self.pairs, self.groups, self.lr, self.device = pairs, groups, lr, device
+    def __init__(self, pairs: PairedSet, groups: int, lr: float, device: torch.device, attempts: Attempts | None = None) -> None:
+        self.pairs, self.groups, self.lr, self.device, self.attempts = pairs, groups, lr, device, attempts
         self.model = build_clip(MODEL).to(device, memory_format=torch.channels_last).train()
         self.ema = common.Ema(self.model, copy.deepcopy(self.model), decay=0.998)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.model), lr=lr, betas=(0.9, 0.98), fused=True)
@@ -75,7 +75,7 @@ class ClipTraining:
     def step(self, step: int, progress: float) -> Mapping[str, float | Tensor]:
         """One batch, replayed against a growing perturbation; the numbers are the last, most perturbed replay's."""
         common.set_learning_rate(self.optimizer, common.learning_rate(progress, step, self.lr))
-        batch, radius = draw_batch(self.pairs, self.groups, self.reader), radii(self.groups, progress)
+        batch, radius = draw_batch(self.pairs, self.groups, self.reader, self.attempts), radii(self.groups, progress)
         each = radius.repeat(GROUP)
         delta, reference = random_start(batch.images, each), None
         for _ in range(REPLAYS if progress > CLEAN_UNTIL else 1):
@@ -117,7 +117,8 @@ def evaluate(folder: Path, sheets: Path) -> None:
 
 def train(options: argparse.Namespace) -> None:
     device = common.prepare(options)
-    training = ClipTraining(paired_set(PORTRAITS, PORTRAITS_SEED, options.cache), options.batch // GROUP, options.lr, device)
+    pairs, attempts = paired_set(PORTRAITS, PORTRAITS_SEED, options.cache), Attempts.read(options.cache / "attempts")
+    training = ClipTraining(pairs, options.batch // GROUP, options.lr, device, attempts)
     modules = {"live": training.model, "averaged": training.ema.module}
     state = common.StateFolder(options.work / "state", modules, {"optimizer": training.optimizer})
     log = common.Log(options.work / "log.jsonl", every=50)
@@ -129,6 +130,8 @@ def train(options: argparse.Namespace) -> None:
         training.step, state, common.Budget(options.minutes, options.steps), log, options.seed, save_minutes=5, on_save=on_save
     )
     data = f"{PORTRAITS} drawn portraits in 5 domains, each with one attribute flipped, and the world's captions"
+    if attempts is not None:
+        data += f"; {len(attempts)} pictures that edits had made of them, graded by their distance to the true ones"
     count = f"{steps} batches of {options.batch}, each replayed {REPLAYS} times"
     facts = common.run_facts("core.pretrain.clip", data, count, device, seconds)
     export(training.ema.module, options.out, facts)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from core.pretrain.attempts import Attempts
 from core.pretrain.augment import degrade, half_way, move
 from core.pretrain.dataset import batch_of
 from core.pretrain.pairs import PairedSet
@@ -16,12 +17,14 @@ from core.pretrain.wording import Reader, attribute_prompts, domain_prompts
 from core.worlds.portraits import ATTRIBUTES, DOMAINS, captions
 
 PHOTO_SHARE = 0.5  # of the groups that start from a photo, as nearly all edits do
+ATTEMPT_SHARE = 0.3  # of the groups that learn from what an edit made, in place of a half-way picture
+CLEAN_SHARE = 0.3  # of the groups that suffer nothing but a move: a smile is a few pixels, and the first thing that noise and blur take
 
 
 @dataclass
 class Batch:
     """G groups. Images `(4G, 3, 64, 64)`: first all plain ones in a first domain, then the same portraits in a second domain, then in the
-    first domain with one attribute flipped, then half-way between the first two.
+    first domain with one attribute flipped, then half-way between the first two, or an edit's attempt to go from the first to the second.
 
     first, second: `(G,)` domain indices. share: `(G,)` of the second domain in the half-way picture. attributes: `(3G, 6)` of all but the
     half-way pictures. which: `(G,)` the flipped attribute; flipped_to `(G,)` bool its value after.
@@ -53,12 +56,19 @@ class Batch:
         return torch.cat([hard, first + self.share[:, None] * (second - first)])
 
 
-def draw_batch(pairs: PairedSet, groups: int, reader: Reader) -> Batch:
+def draw_batch(pairs: PairedSet, groups: int, reader: Reader, attempts: Attempts | None = None) -> Batch:
     """A random batch, augmented. Depends on the global generator alone."""
     index = torch.randint(len(pairs), (groups,))
     first, second = _two_domains(groups)
+    tried = int(ATTEMPT_SHARE * groups) if attempts is not None else 0
+    if attempts is not None:
+        chosen = torch.randint(len(attempts), (tried,))
+        index[:tried], second[:tried] = attempts.portrait[chosen], attempts.domain[chosen]
+        first[:tried] = DOMAINS.index("photo")
     a, b = _pick(pairs.plain, first, index), _pick(pairs.plain, second, index)
     between, share = half_way(a, b)
+    if attempts is not None:
+        between[:tried], share[:tried] = batch_of(attempts.images, chosen), attempts.grades[chosen]
     images = _suffered(torch.cat([a, b, _pick(pairs.flipped, first, index), between]), groups)
     attributes, which = pairs.portraits.attributes[index], pairs.which[index]
     rows = torch.arange(groups)
@@ -75,9 +85,10 @@ def draw_batch(pairs: PairedSet, groups: int, reader: Reader) -> Batch:
 
 
 def _suffered(x: Tensor, groups: int) -> Tensor:
-    """Moved, then degraded. In half of the groups the flipped picture suffers exactly what the first one does."""
+    """Moved, then degraded, most of them. In half of the groups the flipped picture suffers exactly what the first one does."""
     moved = move(x, groups)
-    images = degrade(moved)
+    clean = (torch.rand(groups, 1, 1, 1) < CLEAN_SHARE).float().repeat(len(x) // groups, 1, 1, 1)
+    images = clean * moved + (1 - clean) * degrade(moved)
     alike = (torch.rand(groups, 1, 1, 1) < 0.5).float()
     first, flipped = slice(0, groups), slice(2 * groups, 3 * groups)
     only_attribute = images[first] + moved[flipped] - moved[first]

@@ -12,6 +12,8 @@ from torch import Tensor
 from core.pretrain.dataset import rendered
 from core.worlds import portraits as world
 
+PORTRAITS, PORTRAITS_SEED = 2400, 101  # those that CLIP learns from
+
 
 def toggled(portraits: world.Portraits, seed: int) -> tuple[world.Portraits, Tensor]:
     """The same pictures with one attribute of each flipped, and which one: indices `(n,)` into ATTRIBUTES."""

@@ -1,0 +1,115 @@
+"""Pictures that edits have made so far, graded by the truth: what the next CLIP learns from, so that it is not fooled the same way twice.
+
+    python -m core.pretrain.attempts      # every shipped edit on training portraits, at several strengths; adds to cache/attempts
+    python -m core.pretrain.clip          # then learns from them too
+
+An edit climbs CLIP's cosine through the network, and ends in pictures that no renderer makes: white paper with rosy clouds that this CLIP
+calls a perfect sketch. Only in a drawn world is it known how far such a picture really is from its target, because the same portrait can
+be drawn there. So the attempts go back into the training with their true grade, and the cosine must not exceed it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.data.edits import load_edit
+from core.methods import METHODS
+from core.methods.diffusionclip_settings import DiffusionCLIPEdit
+from core.pretrain.augment import gaussian_blur
+from core.pretrain.dataset import batch_of, to_bytes
+from core.pretrain.edits import RECIPES, context_of
+from core.pretrain.pairs import PORTRAITS, PORTRAITS_SEED, PairedSet, paired_set
+from core.types import Context, Edit, EditRequest, EditResult
+from core.worlds import portraits as world
+
+SIGMAS = (1.0, 4.0)  # pixels: a contour that is a pixel off still counts; then the colours of whole places
+STRENGTHS = (1.0, 0.85, 1.0, 0.6)  # of one chunk of portraits after the other: the way there belongs to it
+STEPS = (6, 20, 12)
+CHUNK = 32
+
+
+def grade(edited: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """How much of the way from source to target has been gone, `(B,)` in [0, 1]; all images `(B, 3, H, W)` in [-1, 1].
+
+    One minus the distance left over the distance at first, in the mean over images blurred a little and a lot.
+    """
+    left = [_distance(gaussian_blur(edited, s), gaussian_blur(target, s)) for s in SIGMAS]
+    first = [_distance(gaussian_blur(source, s), gaussian_blur(target, s)) for s in SIGMAS]
+    return 1 - torch.stack([a / b for a, b in zip(left, first, strict=True)]).mean(0).clamp(0, 1)
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).flatten(1).norm(dim=1).clamp_min(1e-6)
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """N edited pictures: images uint8 `(N, 3, 64, 64)`; portrait `(N,)` of the paired set; domain `(N,)` aimed at; grades `(N,)`."""
+
+    images: np.ndarray
+    portrait: Tensor
+    domain: Tensor
+    grades: Tensor
+
+    def __len__(self) -> int:
+        return len(self.portrait)
+
+    @staticmethod
+    def read(folder: Path) -> Attempts | None:
+        """All files of a folder together; None where there is none."""
+        files = [np.load(path) for path in sorted(folder.glob("*.npz"))]
+        if not files:
+            return None
+        joined = {name: np.concatenate([file[name] for file in files]) for name in ("images", "portrait", "domain", "grades")}
+        return Attempts(joined["images"], *(torch.from_numpy(joined[name]) for name in ("portrait", "domain", "grades")))
+
+
+def attempts_of(edit: Edit, domain: str, pairs: PairedSet, count: int, context: Context) -> Attempts:
+    """One edit on the first `count` portraits, as photographs, at its own return step."""
+    images, grades = [], []
+    for number, index in enumerate(torch.arange(count).split(CHUNK)):
+        photos, truth = batch_of(pairs.plain["photo"], index), batch_of(pairs.plain[domain], index)
+        settings = DiffusionCLIPEdit(
+            return_step=edit.card.settings["return_step"],
+            generation_steps=STEPS[number % len(STEPS)],
+            strength=STRENGTHS[number % len(STRENGTHS)],
+        )
+        request = EditRequest(photos, settings, (edit,))
+        result = next(event for event in METHODS["diffusionclip"].edit(request, context) if isinstance(event, EditResult))
+        images.append(to_bytes(result.images.cpu()).numpy())
+        grades.append(grade(result.images.cpu(), photos, truth))
+    aim = torch.full((count,), world.DOMAINS.index(domain))
+    return Attempts(np.concatenate(images), torch.arange(count), aim, torch.cat(grades))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the embedded models")
+    parser.add_argument("--edits", type=Path, default=Path("checkpoints/edits"), help="folder of the edits")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder of portraits, trajectories and attempts")
+    parser.add_argument("--count", type=int, default=256, help="portraits an edit")
+    parser.add_argument("--round", default="1", help="name of this round, in the files' names")
+    options = parser.parse_args()
+    pairs, context = paired_set(PORTRAITS, PORTRAITS_SEED, options.cache), context_of(options.checkpoints, options.cache)
+    folder = options.cache / "attempts"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, recipe in RECIPES.items():
+        path = options.edits / f"{name}.safetensors"
+        if recipe.targets or not path.exists():
+            continue
+        edit = load_edit(path, context.base.state_dict())
+        made = attempts_of(edit, recipe.domain, pairs, options.count, context)
+        parts = {"images": made.images, "portrait": made.portrait, "domain": made.domain, "grades": made.grades}
+        np.savez(folder / f"{options.round}-{name}.npz", **{key: np.asarray(value) for key, value in parts.items()})
+        low, middle, high = made.grades.quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()
+        print(f"{name}: {len(made)} attempts; grades {low:.2f}, {middle:.2f}, {high:.2f} (10th, 50th, 90th percentile)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
