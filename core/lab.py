@@ -34,7 +34,7 @@ from core.models.clip import Clip
 from core.models.download import download
 from core.models.edit_shelf import EditEntry, EditShelf
 from core.models.identity import Identity
-from core.models.precision import best_dtype
+from core.models.precision import dtype_of
 from core.models.shelf import KINDS, Loaded, Shelf
 from core.types import Context, Edit, EditRequest, EditResult, Method, Settings, ShiftlabError, StepEvent, TrainRequest
 
@@ -67,19 +67,24 @@ class Lab:
 
     home: folder of runs, models and caches, made where missing. checkpoints: folder with base/, clip/, identity/ and edits/; what is
     missing or broken there, and was not chosen from elsewhere, is None here, and `status()` says so. device: "cpu", "cuda", "cuda:N",
-    "mps", or None for the best that is there.
-    Raises ShiftlabError for a home that another process holds or that cannot be written, and for an unknown device.
+    "mps", or None for the best that is there. precision: of the base's network, see `dtype_of`. models: a folder that stands in for the
+    hub; both None as the environment says.
+    Raises ShiftlabError for a home that another process holds or that cannot be written, for an unknown device, precision or folder.
     """
 
-    def __init__(self, home: Path, checkpoints: Path, device: str | None = None, methods: Mapping[str, Method] = METHODS) -> None:
+    def __init__(
+        self, home: Path, checkpoints: Path, device: str | None = None, methods: Mapping[str, Method] = METHODS,
+        precision: str | None = None, models: Path | None = None,
+    ) -> None:  # fmt: skip
         self.home, self.checkpoints = Path(home).resolve(), Path(checkpoints)
         self.device = pick_device(device)
-        self.dtype = best_dtype(self.device)
+        self.dtype = dtype_of(precision, self.device)
+        mirror = zoo.mirror_folder(models)
         self.methods = methods
         self.lock = TicketLock()
         self._home_lock = HomeLock(self.home)
         use_all_cores()
-        self.shelf = Shelf(self.home, self.checkpoints, self.device)
+        self.shelf = Shelf(self.home, self.checkpoints, self.device, self.dtype, mirror)
         self.base: Base | None = self.shelf.load("base")
         self.clip: Clip | None = self.shelf.load("clip")
         self.identity: Identity | None = self.shelf.load("identity")
@@ -138,7 +143,7 @@ class Lab:
         setattr(self, kind, model := self.shelf.use(kind, reference))
         if kind == "identity":
             self.perceptual = perceptual_of_identity(model)
-        self._probe = None if kind == "base" else self._probe
+        self._probe = None
         after = {entry.key for entry in self.edits() if entry.usable}
         return Switched(model.name, tuple(name for key, name in before.items() if key not in after))
 
@@ -154,7 +159,7 @@ class Lab:
         return self._edits.add(path, name, self._loaded_base(), reference_prompt, target_prompt)
 
     def _download(self, name: str, should_stop: Callable[[], bool]) -> Generator[StepEvent, None, Path]:
-        return download(zoo.entry_of(name), self.home, mirror=zoo.mirror_folder(), should_stop=should_stop)
+        return download(zoo.entry_of(name), self.home, mirror=self.shelf.mirror, should_stop=should_stop)
 
     # ---- edits
 
@@ -180,7 +185,7 @@ class Lab:
         """Time and memory of a training. The first call times the loaded base, a few network calls long; later ones only multiply."""
         work = self._method(method).work(settings, images, samples)
         if self._probe is None:
-            self._probe = measure(self._loaded_base(), self.lock)
+            self._probe = measure(self._loaded_base(), self.clip, self.lock)
         return estimate(work, self._probe)
 
     def submit(
@@ -268,10 +273,9 @@ class Lab:
         jobs = self.jobs.list()
         running = next((job for job in jobs if job.state in ("running", "cancelling")), None)
         waiting = sum(job.state == "queued" for job in jobs)
-        if running is None:
-            return f"{waiting} waiting" if waiting else self._fetch_line()
-        more = f", {waiting} waiting" if waiting else ""
-        return f"{running.name}: {running.step} of {running.total}{more}" if running.total else f"{running.name}: starting{more}"
+        done = f"{running.step} of {running.total}" if running and running.total else "starting"
+        parts = [f"{running.name}: {done}" if running else "", f"{waiting} waiting" if waiting else "", self._fetch_line()]
+        return ", ".join(part for part in parts if part)
 
     def _fetch_line(self) -> str:
         fetch = next((fetch for fetch in self.fetches.list() if fetch.state == "running"), None)

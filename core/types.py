@@ -136,12 +136,15 @@ class Work:
 
     A call is one image at one timestep.
     inference: calls without gradient; learning: calls with a backward pass; held: calls whose activations stand in memory at once.
+    updates: steps of the optimizer; embedded: images that CLIP looks at with a backward pass, over all updates.
     """
 
     inference: int
     learning: int
     held: int
     gradient_checkpointing: bool = False
+    updates: int = 0
+    embedded: int = 0
 
 
 class EpsModel(Protocol):

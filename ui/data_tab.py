@@ -142,7 +142,7 @@ def _panel(key: str, title: str) -> Panel:
     with gr.Column(elem_classes="card set", min_width=280):
         heading = gr.HTML(_heading(key, 0))
         drop = gr.File(
-            label=f"{title} images", show_label=False, file_count="single" if single else "multiple", type="filepath", height=110,
+            label=f"{title} images", show_label=False, file_count="single" if single else "multiple", type="filepath", height=120,
             elem_id=f"{prefix}-drop", elem_classes="drop",
         )  # fmt: skip
         gallery = gr.Gallery(

@@ -29,11 +29,12 @@ def result_updates(results: Results, session: Session, view: str, lab: Any) -> U
     before, after = shot.pair(session.in_photo)
     if session.against:
         before = session.against.pair(session.in_photo)[1]
+    scores = {} if shot.coarse else {results.scores: scores_html(shot.scores, shot.timing, lab.identity, lab.perceptual)}
     return {
         **picture_updates(results, before, after, view),
+        **scores,
         results.in_photo: gr.update(visible=shot.picture.frame is not None),
         results.caption: caption_html(session, shot, lab),
-        results.scores: scores_html(shot.scores, shot.timing, lab.identity, lab.perceptual),
         results.progress: "",
     }
 

@@ -26,7 +26,10 @@ class Progress:
 
 
 def watch(lab: Any, plan: Plan, is_current: Callable[[], bool], coarse: bool = False) -> Iterator[Progress | Shot]:
-    """Yields Progress now and then and one Shot at the end; ends without a Shot when `is_current()` turns false."""
+    """Yields Progress now and then and one Shot at the end; ends without a Shot when `is_current()` turns false.
+
+    A coarse Shot is the first picture that the method shows, not scored: scoring takes about as long as a few steps.
+    """
     begun = last = time.monotonic()
     asked = plan.coarse() if coarse else plan
     with closing(lab.edit(asked.request(lab))) as events:
@@ -35,6 +38,9 @@ def watch(lab: Any, plan: Plan, is_current: Callable[[], bool], coarse: bool = F
                 return
             if isinstance(event, EditResult):
                 yield _shot(lab, plan, event, coarse, time.monotonic() - begun)
+            elif coarse and event.images is not None:
+                yield _shot(lab, plan, EditResult(event.images, [], {}), coarse, time.monotonic() - begun)
+                return
             elif isinstance(event, StepEvent) and time.monotonic() - last >= REPORT_EVERY:
                 last = time.monotonic()
                 phase = PHASES.get(event.phase, event.phase.capitalize())

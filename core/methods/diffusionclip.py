@@ -127,12 +127,12 @@ def _encode(
 def _generate(
     eps_model: EpsModel, latent: Tensor, settings: DiffusionCLIPEdit, noise: ItemNoise, context: Context
 ) -> Generator[StepEvent, None, Tensor]:
-    """Yields "generate" events and returns the images `(B, 3, H, W)` in [-1, 1]."""
+    """Yields "generate" events, of which the last shows the images, and returns them: `(B, 3, H, W)` in [-1, 1]."""
     steps = min(settings.generation_steps, settings.return_step + 1)  # a low return step has no room for more
     timesteps = paper_timesteps(steps, settings.return_step)
     x = latent
     for step, lower in locked(generate(eps_model, x, timesteps, context.base.schedule, settings.eta, noise), context.lock):
-        x = lower
-        yield StepEvent("generate", step, steps)
+        x = lower if step < steps else lower.clamp(-1.0, 1.0)
+        yield StepEvent("generate", step, steps, images=x if step == steps else None)
         stop_if_asked(context)
-    return x.clamp(-1.0, 1.0)
+    return x

@@ -105,7 +105,9 @@ def test_a_return_step_between_stored_ones_takes_one_more_step(context, images):
 
 def test_events_come_in_order_and_count(context, images, sketch):
     settings = DiffusionCLIPEdit(**FAST, n_iter=2)
-    *events, _ = METHOD.edit(EditRequest(images, settings, (sketch,)), context)
+    *events, result = METHOD.edit(EditRequest(images, settings, (sketch,)), context)
+    assert [event.images is not None for event in events] == [False] * 18 + [True], "the picture is shown before it is scored"
+    assert torch.equal(events[-1].images, result.images)
     for phase, total in (("encode", 12), ("invert", 3), ("generate", 4)):
         assert [(event.step, event.total) for event in events if event.phase == phase] == [(i, total) for i in range(1, total + 1)]
     assert [event.phase for event in events] == ["encode"] * 12 + ["invert"] * 3 + ["generate"] * 4

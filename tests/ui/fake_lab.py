@@ -41,6 +41,7 @@ class FakeLab:
             entry("alien", "an alien", why_not="The edit “alien” was made for another base."),
         ]
         self.asked: list[EditRequest] = []
+        self.scored = 0
         self.on_step = lambda step: None
 
     def context(self) -> SimpleNamespace:
@@ -57,8 +58,9 @@ class FakeLab:
 
     def edit(self, request: EditRequest) -> Iterator[StepEvent | EditResult]:
         self.asked.append(request)
-        for step in range(1, request.settings.generation_steps + 1):
+        grey, steps = request.images.mean(1, keepdim=True).expand_as(request.images), request.settings.generation_steps
+        for step in range(1, steps + 1):
             self.on_step(step)
-            yield StepEvent("generate", step, request.settings.generation_steps)
-        grey = request.images.mean(1, keepdim=True).expand_as(request.images)
+            yield StepEvent("generate", step, steps, images=grey if step == steps else None)
+        self.scored += 1
         yield EditResult(grey, [{"identity": 0.7, "s_dir": 0.2, "perceptual": 0.3, "psnr": 20.0}], {"generate": 0.1, "cached": 1.0})

@@ -90,6 +90,7 @@ def test_a_press_shows_a_coarse_picture_first_and_keeps_the_full_one(visitor: Vi
     visitor.run()
     assert [request.settings.generation_steps for request in lab.asked] == [6, 40]
     assert [shot.number for shot in visitor.session.shots] == [1]
+    assert lab.scored == 1, "the first look waits for no scores"
     assert visitor.session.shown is not None and not visitor.session.shown.coarse
     before, after = visitor.shown[visitor.tab.results.slider]
     assert before.size == after.size == (640, 640)
