@@ -23,7 +23,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
     parser.add_argument("--home", type=Path, default=HERE / "runs", help="folder of runs, edits and caches (default: runs/)")
     parser.add_argument("--checkpoints", type=Path, default=HERE / "checkpoints", help="folder of the models (default: checkpoints/)")
-    parser.add_argument("--device", default=None, help="cpu, cuda or cuda:N (default: the best that is there)")
+    parser.add_argument("--device", default=None, help="cpu, cuda, cuda:N or mps (default: the best that is there)")
+    parser.add_argument("--precision", default=None, help="auto, fp32, bf16 or fp16 (default: SHIFTLAB_PRECISION, else auto)")
+    parser.add_argument("--models", type=Path, default=None, help="folder that stands in for the model hub (default: SHIFTLAB_MODELS)")
     return parser.parse_args(words)
 
 
@@ -38,7 +40,7 @@ def main(words: list[str] | None = None) -> None:
     from ui.page import build_page
 
     try:
-        lab = Lab(home=given.home, checkpoints=given.checkpoints, device=given.device)
+        lab = Lab(given.home, given.checkpoints, given.device, precision=given.precision, models=given.models)
     except ShiftlabError as error:
         sys.exit(str(error))
     try:

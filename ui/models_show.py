@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from core.jobs.fetch import Fetch
-from core.models.files import Facts
+from core.models.facts import Facts, bytes_of
 from core.models.shelf import EMBEDDED, Loaded
-from core.models.zoo import Installed, ZooEntry
+from core.models.zoo import Installed, ZooEntry, entry_of, in_mirror
 
 TITLES = {"base": "Base", "clip": "CLIP", "identity": "Identity"}
 GROUPS = {"base": "Bases", "clip": "CLIP models", "identity": "Identity encoders"}
@@ -19,7 +19,10 @@ GROUPS = {"base": "Bases", "clip": "CLIP models", "identity": "Identity encoders
 
 @dataclass(frozen=True)
 class Line:
-    """One model of the list. state: "in use", "here", "running", "stopped", "failed" or "absent"; own: it can be removed."""
+    """One model of the list. own: it lies in the home, so that it can be looked into and removed.
+
+    state: "in use", "here", "running", "stopped", "failed", "absent", or "missing" where the folder in the hub's place lacks it.
+    """
 
     kind: str
     name: str
@@ -29,17 +32,23 @@ class Line:
     state: str = "absent"
     own: bool = False
     fetch: Fetch | None = None
+    source: str = ""
+    size: str = ""
 
 
-def lines(models: Iterable[Loaded], table: Iterable[ZooEntry], here: Iterable[Installed], fetches: Iterable[Fetch]) -> list[Line]:
-    """The embedded models, then the table's, then those that were imported."""
+def lines(
+    models: Iterable[Loaded], table: Iterable[ZooEntry], here: Iterable[Installed], fetches: Iterable[Fetch], mirror: Path | None = None
+) -> list[Line]:
+    """The embedded models, then the table's and others that were asked for by name, then those that were imported.
+
+    mirror: the folder that stands in for the hub.
+    """
     used = {loaded.kind: loaded for loaded in models}
-    found, asked = {model.name: model for model in here}, {fetch.name: fetch for fetch in fetches}
-    table = list(table)
+    found, asked = {model.name: model for model in here}, {entry_of(fetch.name).name: fetch for fetch in fetches}
+    entries = {entry.name: entry for entry in [*table, *(entry_of(fetch.name) for fetch in asked.values())]}
     own = [_embedded(loaded) for loaded in used.values()]
-    known = [_known(entry, used[entry.kind], found.get(entry.name), asked.get(entry.name)) for entry in table]
-    names = {entry.name for entry in table}
-    brought = [_brought(model, used[model.kind]) for name, model in found.items() if name not in names and model.kind in used]
+    known = [_known(entry, used[entry.kind], found.get(name), asked.get(name), mirror) for name, entry in entries.items()]
+    brought = [_brought(model, used[model.kind]) for name, model in found.items() if name not in entries and model.kind in used]
     return own + known + brought
 
 
@@ -47,10 +56,17 @@ def _embedded(used: Loaded) -> Line:
     return Line(used.kind, EMBEDDED, "The lab's own", "embedded · drawn portraits", state="in use" if used.embedded else "here")
 
 
-def _known(entry: ZooEntry, used: Loaded, model: Installed | None, fetch: Fetch | None) -> Line:
-    bytes_ = model.bytes if model else (entry.megabytes or 0) * 1e6
-    about = _joined([_source(entry.source), entry.licence, _pixels(entry.image_size), entry.domain, size(bytes_)])
-    return Line(entry.kind, entry.name, entry.title, about, entry.note, _state(used, model, fetch), model is not None, fetch)
+def _known(entry: ZooEntry, used: Loaded, model: Installed | None, fetch: Fetch | None, mirror: Path | None) -> Line:
+    mirrored = None if model else in_mirror(entry, mirror)
+    place = model.folder if model else mirrored
+    weight = size(bytes_of(place) if place else (entry.megabytes or 0) * 1e6)
+    facts = [_pixels(entry.image_size), entry.domain, weight, "in the hub's folder" if mirrored else ""]
+    about = _joined([_source(entry.source), entry.licence, *facts])
+    state = _state(used, place, fetch)
+    if mirror and state == "absent":
+        state = "missing"
+    name = fetch.name if fetch and not model else entry.name  # by which it can be asked for again
+    return Line(entry.kind, name, entry.title, about, entry.note, state, model is not None, fetch, _source(entry.source), weight)
 
 
 def _brought(model: Installed, used: Loaded) -> Line:
@@ -58,7 +74,7 @@ def _brought(model: Installed, used: Loaded) -> Line:
     origin = card.get("source")
     origin = str(origin.get("file", "") if isinstance(origin, dict) else origin or "")
     about = _joined(["from " + origin if origin else "imported", _pixels(card.get("image_size")), card.get("domain"), size(model.bytes)])
-    return Line(model.kind, model.name, str(card.get("name", model.name)), about, "", _state(used, model), True)
+    return Line(model.kind, model.name, str(card.get("name", model.name)), about, "", _state(used, model.folder), True)
 
 
 def loaded_html(models: Iterable[Loaded]) -> str:
@@ -66,11 +82,15 @@ def loaded_html(models: Iterable[Loaded]) -> str:
     return '<div class="models-loaded">' + "".join(map(_card_html, models)) + "</div>"
 
 
-def list_html(found: list[Line], sure: str = "") -> str:
-    """The list by kind. Buttons tell what they do by data-do, data-kind and data-name; sure is the model whose removal is asked about."""
-    groups = ""
+def list_html(found: list[Line], asked: tuple[str, str] = ("", ""), mirror: Path | None = None) -> str:
+    """The list by kind. Buttons tell what they do by data-do, data-kind and data-name.
+
+    asked: ("remove" or "fetch", the model's name) where that is to be confirmed. mirror: the folder that stands in for the hub.
+    """
+    told = f"The folder {mirror} stands in for the hub: what is not in it is not fetched elsewhere."
+    groups = f'<p class="help">{escape(told)}</p>' if mirror else ""
     for kind, title in GROUPS.items():
-        rows = "".join(_line_html(line, sure == line.name) for line in found if line.kind == kind)
+        rows = "".join(_line_html(line, asked[0] if asked[1] == line.name else "") for line in found if line.kind == kind)
         groups += f'<section><h2 class="heading">{title}</h2>{rows}</section>'
     return f'<div class="model-list">{groups}</div>'
 
@@ -109,7 +129,7 @@ def _loaded_facts(loaded: Loaded) -> dict[str, str]:
     return {
         "images": _joined([_pixels(loaded.image_size), loaded.domain]),
         "parameters": f"{loaded.parameters / 1e6:.1f} million",
-        "memory": _joined([size(loaded.memory), loaded.device]),
+        "memory": _joined([size(loaded.memory), loaded.device, f"computes in {loaded.precision}"]),
         "on disk": size(loaded.disk),
         "from": _short(loaded.where),
         "fingerprint": loaded.fingerprint,
@@ -122,12 +142,12 @@ def _table(facts: dict[str, str]) -> str:
     return f'<dl class="pairs">{rows}</dl>'
 
 
-def _line_html(line: Line, sure: bool) -> str:
+def _line_html(line: Line, asked: str) -> str:
     state = '<span class="pill done">in use</span>' if line.state == "in use" else ""
     note = f'<p class="help">{escape(line.note)}</p>' if line.note else ""
     return (
         f'<div class="model-line"><div class="model-text"><b>{escape(line.title)}</b>{state}<p class="help">{escape(line.about)}</p>{note}'
-        f'{_fetch_html(line)}</div><div class="model-do">{_buttons(line, sure)}</div></div>'
+        f'{_fetch_html(line)}</div><div class="model-do">{_buttons(line, asked)}</div></div>'
     )
 
 
@@ -145,16 +165,22 @@ def _fetch_html(line: Line) -> str:
     )
 
 
-def _buttons(line: Line, sure: bool) -> str:
-    if sure:
-        return _button("sure", line, "Remove for good", "bad") + _button("keep", line, "Keep it")
+def _buttons(line: Line, asked: str) -> str:
+    """What can be done. Removing and downloading are asked about first, and no second click lands where the first one stood."""
+    if asked == "remove":
+        return _button("keep", line, "Keep it") + _button("remove", line, "Remove for good", "bad")
+    if asked == "fetch":
+        return _button("keep", line, "Not now") + _button("fetch", line, f"Download {line.size or 'it'} from {line.source}", "main")
+    look = _button("look", line, "Inspect") if line.own else ""
     if line.state == "in use":
-        return ""
+        return look
     if line.state == "here":
-        return (_button("remove", line, "Remove") if line.own else "") + _button("use", line, "Use", "main")
+        return look + (_button("ask remove", line, "Remove") if line.own else "") + _button("use", line, "Use", "main")
     if line.state == "running":
         return _button("stop", line, "Stop")
-    return _button("fetch", line, {"stopped": "Go on", "failed": "Try again"}.get(line.state, "Download"))
+    if line.state in ("stopped", "failed"):
+        return _button("again", line, "Go on" if line.state == "stopped" else "Try again")
+    return _button("ask fetch", line, "Download") if line.state == "absent" else '<span class="told">not in the hub\'s folder</span>'
 
 
 def _button(what: str, line: Line, words: str, tone: str = "") -> str:
@@ -162,9 +188,10 @@ def _button(what: str, line: Line, words: str, tone: str = "") -> str:
     return f'<button type="button" class="small {tone}" {data} aria-label="{escape(f"{words}: {line.title}")}">{words}</button>'
 
 
-def _state(used: Loaded, model: Installed | None, fetch: Fetch | None = None) -> str:
-    if model is not None:
-        return "in use" if used.where == model.folder or model.folder in used.where.parents else "here"
+def _state(used: Loaded, place: Path | None, fetch: Fetch | None = None) -> str:
+    """place: where the model lies, if it is on this machine."""
+    if place is not None:
+        return "in use" if used.where == place or place in used.where.parents else "here"
     return fetch.state if fetch is not None and fetch.state != "done" else "absent"
 
 

@@ -7,21 +7,32 @@ from typing import Annotated, Any
 
 import typer
 
-from core.cli.session import HEAD_CHANNELS, HOME, IMAGE_SIZE, MIRROR, told
+from core.cli.session import CHECKPOINTS, DEVICE, HEAD_CHANNELS, HOME, IMAGE_SIZE, MIRROR, told
+from core.jobs.machine import pick_device
 from core.models.convert import convert_to_checkpoint, convert_to_folder
 from core.models.download import download
-from core.models.files import Facts, inspect
+from core.models.facts import Facts
+from core.models.files import inspect
+from core.models.identity_bounds import measure_bounds
 from core.models.memory import inference_memory, training_memory
+from core.models.shelf import Shelf
 from core.models.zoo import entry_of, find, in_mirror, installed, mirror_folder, remove, zoo
+from core.types import ShiftlabError
 
 MEGABYTE, GIGABYTE = 10**6, 10**9
 Home = HOME.annotation
 Mirror = MIRROR.annotation
 ImageSize = IMAGE_SIZE.annotation
 HeadChannels = HEAD_CHANNELS.annotation
-Name = Annotated[str, typer.Argument(help="A name as `models list` has it, or a hub id (owner/repository).", show_default=False)]
+Device = DEVICE.annotation
+Checkpoints = CHECKPOINTS.annotation
+NAME_HELP = "A name as `models list` has it, a hub id (owner/repository), or a CLIP as open_clip has it (MODEL:TAG)."
+Name = Annotated[str, typer.Argument(help=NAME_HELP, show_default=False)]
+ClipName = Annotated[str, typer.Option(help="open_clip's name of the model whose weights a file holds.", show_default="none")]
 
-models_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Models: list, inspect, convert, download, remove; memory.")
+models_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Models: list, inspect, convert, download, remove; bounds and memory."
+)
 
 
 @models_app.command("list")
@@ -43,11 +54,13 @@ def inspect_model(
     model: Annotated[str, typer.Argument(help="A file, a folder, or the name of a fetched model.", show_default=False)],
     image_size: ImageSize = None,
     head_channels: HeadChannels = None,
+    clip_name: ClipName = "",
     home: Home = HOME.default,
     models: Mirror = None,
 ) -> None:
     """Say what a file or folder is, without using it; refuse it with the reason where it cannot be used."""
-    _show(inspect(find(model, home, mirror_folder(models)), image_size=image_size, head_channels=head_channels))
+    path = find(model, home, mirror_folder(models))
+    _show(inspect(path, image_size=image_size, head_channels=head_channels, clip_name=clip_name))
 
 
 @models_app.command("convert")
@@ -87,6 +100,30 @@ def remove_model(
     """Delete a fetched model from the home."""
     remove(name, home)
     print(f"{name} is removed.")
+
+
+@models_app.command("bounds")
+def bounds(
+    folder: Annotated[Path, typer.Argument(help="One folder a person in it, with two pictures or more of some.", show_default=False)],
+    identity: Annotated[str | None, typer.Option(help="Encoder: a folder, FaceNet's file, or a name.", show_default="the home's")] = None,
+    align: Annotated[bool, typer.Option(help="Find and align the face in each photograph; else pictures are taken whole.")] = True,
+    device: Device = None,
+    home: Home = HOME.default,
+    checkpoints: Checkpoints = CHECKPOINTS.default,
+    models: Mirror = None,
+) -> None:
+    """Measure an identity encoder's floor and ceiling on people whose pictures are known, and keep them in the home."""
+    shelf = Shelf(home, checkpoints, pick_device(device), mirror=mirror_folder(models))
+    encoder = shelf.open("identity", find(identity, home, shelf.mirror)) if identity else shelf.load("identity")
+    if encoder is None:
+        raise ShiftlabError(f"No identity encoder is loaded ({shelf.why('identity')}). Name one with --identity.")
+
+    def events() -> Any:
+        yield (yield from measure_bounds(encoder, folder, align))
+
+    measured = told(events())
+    shelf.keep_bounds(encoder, measured)
+    print(f"{encoder.name}: {measured.said()}")
 
 
 @models_app.command("memory")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import open_clip
-import torch
 from torch import Tensor
 
 from core.cli.options import option
@@ -37,16 +36,17 @@ MIRROR = option("models", Path | None, None, "Folder that stands in for the mode
 DEVICE = option("device", str | None, None, "cpu, cuda, cuda:N or mps.", show_default="the best that is there")
 IMAGE_SIZE = option("image_size", int | None, None, "Pixels a side of a base from a file that does not say it.", min=8, max=2048)
 HEAD_CHANNELS = option("head_channels", int | None, None, "Channels a head of a guided-diffusion base that does not say it.", min=1)
+CHECKPOINTS = option("checkpoints", Path, ROOT / "checkpoints", "Folder of the embedded models and edits.", show_default="checkpoints/")
 MODEL_OPTIONS = [
     option("base", str | None, None, "Base: a folder, a checkpoint file, or a name as `models list` has it.", show_default="the home's"),
     option("clip", str | None, None, "CLIP: a folder, a name, open_clip's MODEL:TAG or MODEL:FILE, or none.", show_default="the home's"),
     option("identity", str | None, None, "Identity encoder: a folder, FaceNet's weights file, a name, or none.", show_default="the home's"),
-    option("precision", str, "auto", "Of the network: auto, fp32, bf16 or fp16."),
+    option("precision", str | None, None, "auto, fp32, bf16 or fp16; else the environment's SHIFTLAB_PRECISION, else auto."),
     DEVICE,
     IMAGE_SIZE,
     HEAD_CHANNELS,
     HOME,
-    option("checkpoints", Path, ROOT / "checkpoints", "Folder of the embedded models and edits.", show_default="checkpoints/"),
+    CHECKPOINTS,
     MIRROR,
 ]
 
@@ -54,9 +54,9 @@ MODEL_OPTIONS = [
 def open_context(values: dict[str, Any], **overrides: Any) -> Context:
     """The models that the options name, ready to use. Raises ShiftlabError where one is not there or cannot be loaded."""
     device = pick_device(values["device"])
-    shelf = Shelf(values["home"], values["checkpoints"], device)
     dtype = dtype_of(values["precision"], device)
-    base = _base(values, shelf, dtype)
+    shelf = Shelf(values["home"], values["checkpoints"], device, dtype, mirror_folder(values["models"]))
+    base = _base(values, shelf)
     clip, identity = _clip(values, shelf), _identity(values, shelf)
     context = Context(
         base=base,
@@ -70,15 +70,15 @@ def open_context(values: dict[str, Any], **overrides: Any) -> Context:
     return dataclasses.replace(context, **overrides)
 
 
-def _base(values: dict[str, Any], shelf: Shelf, dtype: torch.dtype) -> Base:
+def _base(values: dict[str, Any], shelf: Shelf) -> Base:
     if values["base"] is None:
         base = shelf.load("base")
         if base is None:
             raise ShiftlabError(f"No base is loaded ({shelf.why('base')}). Name one with --base, or run `make pretrain`.")
-        return base.with_dtype(dtype)
-    path = find(values["base"], values["home"], mirror_folder(values["models"]))
+        return base
+    path = find(values["base"], shelf.home, shelf.mirror)
     shape = {name: values[name] for name in ("image_size", "head_channels")}
-    return open_base(path, device=shelf.device, dtype=dtype, **shape)
+    return open_base(path, device=shelf.device, dtype=shelf.dtype, **shape)
 
 
 def _clip(values: dict[str, Any], shelf: Shelf) -> Clip | None:
@@ -88,14 +88,14 @@ def _clip(values: dict[str, Any], shelf: Shelf) -> Clip | None:
     name, _, tag = reference.partition(":")
     if tag and open_clip.get_model_config(name) is not None:
         return load_open_clip(name, tag, device=shelf.device)
-    return shelf.open("clip", find(reference, values["home"], mirror_folder(values["models"])))
+    return shelf.open("clip", find(reference, shelf.home, shelf.mirror))
 
 
 def _identity(values: dict[str, Any], shelf: Shelf) -> Identity | None:
     reference = values["identity"]
     if reference is None or reference == NONE:
         return None if reference == NONE else shelf.load("identity")
-    return shelf.open("identity", find(reference, values["home"], mirror_folder(values["models"])))
+    return shelf.open("identity", find(reference, shelf.home, shelf.mirror))
 
 
 def read_edit(reference: str, values: dict[str, Any], base: Base, *, any_base: bool = False, **prompts: str) -> tuple[str, Edit]:

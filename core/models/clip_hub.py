@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
@@ -41,7 +42,7 @@ def load_open_clip(
             pretrained_text=False,
         )
         tokenizer = open_clip.get_tokenizer(name)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, AssertionError, KeyError) as error:  # the last two: open_clip's word for weights of another model
         raise ShiftlabError(f"The weights of {name} could not be read. Fetch the file again, or choose another.") from error
     size = model.visual.image_size
     return Clip(
@@ -54,6 +55,29 @@ def load_open_clip(
         device=device,
         dtype=dtype,
     )
+
+
+def plain_config(name: str) -> dict[str, Any]:
+    """open_clip's configuration of a model that needs no other files than its weights.
+
+    Raises ShiftlabError for an unknown name, and for a model whose text tower or tokenizer is another project's.
+    """
+    config = open_clip.get_model_config(name)
+    if config is None:
+        raise ShiftlabError(f"open_clip knows no model {name!r}. Choose one of its names, such as ViT-B-16.")
+    if set(config) - {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"} or any(key.startswith("hf_") for key in config["text_cfg"]):
+        raise ShiftlabError(f"{name} has a text tower or tokenizer of another project, which is not kept here. Choose such as ViT-L-14.")
+    return config
+
+
+def hub_of(name: str, pretrained: str) -> str:
+    """The hub id of a model's weights by open_clip's tag. Raises ShiftlabError for what it does not know there."""
+    plain_config(name)
+    hub = (open_clip.get_pretrained_cfg(name, pretrained) or {}).get("hf_hub", "").strip("/")
+    if not hub:
+        known = ", ".join(open_clip.list_pretrained_tags_by_model(name)[:5])
+        raise ShiftlabError(f"open_clip has no weights {pretrained!r} of {name} on the hub. Tags are, among others, {known}.")
+    return hub
 
 
 def _weights_of_tag(name: str, pretrained: str, tag: dict, download: bool) -> str:

@@ -47,14 +47,14 @@ def convert_to_folder(
 ) -> Path:
     """A checkpoint, or an older diffusers folder, as a plain diffusers folder in safetensors with a card. Returns the folder.
 
-    name: for the card; the source's own where empty. domain: what its images show, in a word or two ("photo").
+    name, domain (what its images show, in a word or two, such as "photo"): for the card; the source's own where they are empty.
     Raises ShiftlabError for a source that is no base, for a folder that is not empty, and for a disk that does not take it.
     """
     source, folder = Path(source), Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ShiftlabError(f"{folder} is not empty. Choose a new folder.")
     unet, card = _read(source, image_size, head_channels)
-    card = {"name": name or card.pop("name", source.stem), "domain": domain or card.pop("domain", ""), **card}
+    card |= {"kind": "base", "name": name or card.get("name", source.stem), "domain": domain or card.get("domain", "")}
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
         unet.save_pretrained(unfinished, safe_serialization=True)
@@ -72,11 +72,13 @@ def convert_to_folder(
 def convert_to_checkpoint(folder: Path, path: Path) -> Path:
     """A diffusers folder of the DDPM or guided-diffusion family in that family's own keys: a state dict, by torch.save or safetensors.
 
-    Raises ShiftlabError for a network of neither family and for an unknown suffix.
+    Raises ShiftlabError for a network of neither family, for an unknown suffix, and for a file that is there already.
     """
     folder, path = Path(folder), Path(path)
     if path.suffix not in CHECKPOINT_SUFFIXES:
         raise ShiftlabError(f"A checkpoint cannot be called {path.name}. Use one of the endings {', '.join(CHECKPOINT_SUFFIXES)}.")
+    if path.exists():
+        raise ShiftlabError(f"{path} is there already. Choose another name.")
     state = checkpoint_state(read_unet(folder))
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:

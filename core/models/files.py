@@ -10,9 +10,8 @@ Recognition by keys and shapes is core/models/recognise.py's; reading bytes with
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers import UNet2DModel
@@ -21,6 +20,8 @@ from torch import Tensor
 from core.data import edits
 from core.models.asyrp_files import DeltaWeights, delta_blocks, is_asyrp
 from core.models.base import Base, load_base
+from core.models.encoders import encoder_facts, encoder_kind
+from core.models.facts import Facts, bytes_of
 from core.models.fingerprint import weights_hash
 from core.models.mapping import DDPMConfig, ddpm_to_diffusers, guided_to_diffusers
 from core.models.precision import best_dtype
@@ -29,50 +30,31 @@ from core.models.recognise import Network, recognise
 from core.models.unet_folder import load_weights, read_card, read_unet
 from core.types import Edit, EditCard, ShiftlabError
 
-Kind = Literal["folder", "ddpm", "guided", "asyrp", "edit"]
-ENABLES = {
-    "folder": "a base: everything that the lab does with a diffusion model",
-    "ddpm": "a base, or, where its base is named, an edit of DiffusionCLIP",
-    "guided": "a base, or, where its base is named, an edit of DiffusionCLIP",
-    "asyrp": "an edit of Asyrp, on the base that it was trained for",
-    "edit": "an edit, on the base that its card names",
-}
 
+def inspect(path: Path, *, image_size: int | None = None, head_channels: int | None = None, clip_name: str = "") -> Facts:
+    """What lies at `path`, strictly checked but not put on a device. Raises ShiftlabError, with the reason, for what cannot be used.
 
-@dataclass(frozen=True)
-class Facts:
-    """What a file or folder is. bytes: on disk; fingerprint: of a base's weights, else empty; details: name → value, in words."""
-
-    kind: Kind
-    title: str
-    path: Path
-    bytes: int
-    parameters: int
-    fingerprint: str = ""
-    details: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def enables(self) -> str:
-        return ENABLES[self.kind]
-
-
-def inspect(path: Path, *, image_size: int | None = None, head_channels: int | None = None) -> Facts:
-    """What lies at `path`, strictly checked but not put on a device. Raises ShiftlabError, with the reason, for what cannot be used."""
+    image_size, head_channels: of a network whose shapes do not say them; clip_name: open_clip's, of a CLIP model's weights.
+    """
     path = Path(path)
     if path.is_dir():
-        return _folder_facts(path)
+        return encoder_facts(encoder, path) if (encoder := encoder_kind(path)) else _folder_facts(path)
     if _is_edit(path):
         return _edit_facts(path)
     content = read_content(path)
     if is_asyrp(content):
         return _asyrp_facts(path, delta_blocks(content))
-    network = recognise(state := state_dict_of(content, path.name), image_size=image_size, head_channels=head_channels)
+    state = state_dict_of(content, path.name)
+    if encoder := encoder_kind(path, state):
+        return encoder_facts(encoder, path, clip_name=clip_name)
+    shape = {"image_size": image_size, "head_channels": head_channels}
+    network = recognise(state, **shape)
     unet = build_unet(network, state)
     details = {"architecture": _architecture(network), **_unet_details(unet)}
+    fingerprint = weights_hash(unet.state_dict())
     return Facts(
-        network.family, network.title, path, path.stat().st_size, _parameters(unet), weights_hash(unet.state_dict()), details, network.notes
-    )
+        network.family, network.title, path, bytes_of(path), _parameters(unet), fingerprint, details, network.notes, shape
+    )  # fmt: skip
 
 
 def open_base(
@@ -175,16 +157,15 @@ def _is_edit(path: Path) -> bool:
 
 def _folder_facts(folder: Path) -> Facts:
     unet, card = read_unet(folder), read_card(folder)
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     details = {key: str(card[key]) for key in ("name", "domain", "prediction") if card.get(key)} | _unet_details(unet)
-    return Facts("folder", "diffusers UNet2DModel", folder, size, _parameters(unet), weights_hash(unet.state_dict()), details)
+    return Facts("folder", "diffusers UNet2DModel", folder, bytes_of(folder), _parameters(unet), weights_hash(unet.state_dict()), details)
 
 
 def _edit_facts(path: Path) -> Facts:
     card = edits.read_card(path)
     details = {"name": card.name, "method": card.method, "base": card.base_fingerprint, "weights": card.weights}
     details |= {key: value for key, value in (("reference", card.reference_prompt), ("target", card.target_prompt)) if value}
-    return Facts("edit", f"edit by {card.method}", path, path.stat().st_size, 0, "", details)
+    return Facts("edit", f"edit by {card.method}", path, bytes_of(path), 0, "", details)
 
 
 def _asyrp_facts(path: Path, blocks: list[DeltaWeights]) -> Facts:

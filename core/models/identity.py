@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from core.models.fingerprint import weights_hash
+from core.models.reading import read_content, state_dict_of
 from core.types import ShiftlabError
 
 CONFIG_FILE = "config.json"
@@ -139,10 +140,12 @@ def load_facenet(pretrained: str = "vggface2", *, download: bool = False, device
     Its ceiling and floor are None: nobody has measured them on this lab's pictures, and a published value would be another set's.
     """
     path = Path(pretrained) if Path(pretrained).is_file() else _facenet_file(pretrained, download)
-    weights = torch.load(path, map_location="cpu", weights_only=True)
+    weights = state_dict_of(read_content(path), path.name)
     model = InceptionResnetV1(pretrained=None, classify=False)
-    # `logits` is the head over the training set's people; an embedding does without it.
-    model.load_state_dict({name: value for name, value in weights.items() if not name.startswith("logits.")})
+    try:  # `logits` is the head over the training set's people; an embedding does without it
+        model.load_state_dict({name: value for name, value in weights.items() if not name.startswith("logits.")})
+    except RuntimeError as error:
+        raise ShiftlabError(f"{path.name} does not hold FaceNet's weights, or not all of them. Choose another file.") from error
     return Identity(
         model,
         name=f"FaceNet ({Path(pretrained).stem})",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from core.types import ShiftlabError
 
+PRECISION_VARIABLE = "SHIFTLAB_PRECISION"
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -20,8 +23,12 @@ def best_dtype(device: torch.device | str) -> torch.dtype:
     return torch.bfloat16 if features.get("amx_bf16") or features.get("avx512_bf16") else torch.float32
 
 
-def dtype_of(precision: str, device: torch.device | str) -> torch.dtype:
-    """The dtype of "fp32", "bf16", "fp16" or "auto", which is `best_dtype`. Raises ShiftlabError for fp16 off a GPU and for other names."""
+def dtype_of(precision: str | None, device: torch.device | str) -> torch.dtype:
+    """The dtype of "fp32", "bf16", "fp16" or "auto", which is `best_dtype`; None takes what the environment says, else auto.
+
+    Raises ShiftlabError for fp16 on a CPU and for other names.
+    """
+    precision = precision or os.environ.get(PRECISION_VARIABLE) or "auto"
     if precision == "auto":
         return best_dtype(device)
     if precision not in PRECISIONS:

@@ -17,11 +17,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from core.models.clip import load_clip
 from core.models.convert import convert_to_folder
+from core.models.encoders import open_encoder, take_encoder
+from core.models.facts import Facts, bytes_of
 from core.models.files import open_base
-from core.models.identity import CONFIG_FILE, load_facenet, load_identity
-from core.models.zoo import CARD, find, installed, mirror_folder, models_folder
+from core.models.identity import Identity
+from core.models.identity_bounds import Bounds, keep_bounds, with_kept_bounds
+from core.models.zoo import find, models_folder
 from core.types import ShiftlabError
 
 KINDS = ("base", "clip", "identity")
@@ -37,7 +39,10 @@ ENABLES = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the page tells of one of the three. model: its name, empty where none is loaded; memory and disk in bytes."""
+    """What the page tells of one of the three. model: its name, empty where none is loaded; memory and disk in bytes.
+
+    precision: of what the network computes in; its weights stay in float32.
+    """
 
     kind: str
     model: str
@@ -47,6 +52,7 @@ class Loaded:
     enables: str
     fingerprint: str = ""
     device: str = ""
+    precision: str = ""
     parameters: int = 0
     memory: int = 0
     disk: int = 0
@@ -56,10 +62,16 @@ class Loaded:
 
 
 class Shelf:
-    """home: the lab's. checkpoints: folder of the embedded models. A choice is a path, kept as it was resolved."""
+    """home: the lab's. checkpoints: folder of the embedded models. A choice is a path, kept as it was resolved.
 
-    def __init__(self, home: Path, checkpoints: Path, device: torch.device) -> None:
+    dtype: of the base's network, None for the device's best. mirror: the folder that stands in for the hub.
+    """
+
+    def __init__(
+        self, home: Path, checkpoints: Path, device: torch.device, dtype: torch.dtype | None = None, mirror: Path | None = None
+    ) -> None:
         self.home, self.checkpoints, self.device = Path(home), Path(checkpoints), device
+        self.dtype, self.mirror = dtype, mirror
         self._why: dict[str, str] = {}
         self._where: dict[str, Path] = {}
 
@@ -83,7 +95,7 @@ class Shelf:
         if kind not in KINDS:
             raise ShiftlabError(f"There is no kind of model called {kind!r}. Choose one of: {', '.join(KINDS)}.")
         embedded = reference == EMBEDDED
-        path = self.checkpoints / kind if embedded else self._find(reference)
+        path = self.checkpoints / kind if embedded else find(reference, self.home, self.mirror)
         try:
             model = self.open(kind, path)
         except UNREADABLE as error:
@@ -95,13 +107,9 @@ class Shelf:
     def open(self, kind: str, path: Path) -> Any:
         """A model from its folder or file, on the lab's device."""
         if kind == "base":
-            return open_base(path, device=self.device)
-        if kind == "clip":
-            return load_clip(path, device=self.device)
-        if path.is_dir() and (path / CONFIG_FILE).is_file():
-            return load_identity(path, device=self.device)
-        weights = path if path.is_file() else next(iter(sorted(path.glob("*.pt"))), path)
-        return load_facenet(str(weights), device=self.device)
+            return open_base(path, device=self.device, dtype=self.dtype)
+        encoder = open_encoder("clip" if kind == "clip" else "identity", path, device=self.device)
+        return with_kept_bounds(encoder, self.home) if isinstance(encoder, Identity) else encoder
 
     def why(self, kind: str) -> str:
         """How it came that this model is loaded, or that none is."""
@@ -117,28 +125,33 @@ class Shelf:
         parameters = list(network.parameters())
         card = getattr(model, "card", {})
         return Loaded(
-            kind, model.name, where, embedded, self._why[kind], enables, model.fingerprint, str(model.device),
+            kind, model.name, where, embedded, self._why[kind], enables, model.fingerprint,
+            str(model.device), str(model.dtype).removeprefix("torch."),
             sum(parameter.numel() for parameter in parameters),
             sum(parameter.numel() * parameter.element_size() for parameter in parameters),
-            _disk(where), model.image_size, getattr(model, "domain", "") or str(card.get("domain", "")), str(card.get("bounds", "")),
+            bytes_of(where), model.image_size, getattr(model, "domain", "") or str(card.get("domain", "")), _bounds_said(model),
         )  # fmt: skip
 
-    def add(self, source: Path, name: str, domain: str = "") -> str:
-        """Imports a base: the checkpoint or folder becomes `<home>/models/<name>/`, a diffusers folder with a card. Returns the name."""
-        name = _folder_name(name or source.stem)
+    def add(self, facts: Facts, name: str, domain: str = "") -> str:
+        """Imports what was inspected as `<home>/models/<name>/`, in the form that the lab opens, with a card. Returns the name.
+
+        Raises ShiftlabError for an edit, for a name that is taken, and for a disk that does not take it.
+        """
+        name = _folder_name(name or facts.path.stem)
         folder = models_folder(self.home) / name
         if folder.exists():
             raise ShiftlabError(f"There is a model called {name!r} already. Give this one another name, or remove the other.")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        convert_to_folder(source, folder, name=name, domain=domain)
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        said = {"kind": "base", "name": name, "domain": domain or card.get("domain", "")}
-        _write_json(folder / CARD, {**card, **said})
+        if facts.kind in ("clip", "identity"):
+            take_encoder(facts, folder, name)
+        else:
+            convert_to_folder(facts.path, folder, name=name, domain=domain, **facts.said)
         return name
 
-    def _find(self, reference: str) -> Path:
-        own = next((model.folder for model in installed(self.home) if model.name == reference), None)
-        return own if own is not None else find(reference, self.home, mirror_folder())
+    def keep_bounds(self, identity: Identity, bounds: Bounds) -> None:
+        """Gives the encoder the floor and ceiling that were measured, now and whenever this home opens it again."""
+        keep_bounds(self.home, identity, bounds)
+        with_kept_bounds(identity, self.home)
 
     def _load_embedded(self, kind: str, lost: str) -> Any | None:
         folder = self.checkpoints / kind
@@ -169,6 +182,13 @@ class Shelf:
         _write_json(self.home / CHOICES, choices | ({kind: str(path)} if path else {}))
 
 
+def _bounds_said(model: Any) -> str:
+    """What is known of an identity encoder's floor and ceiling; empty for other models."""
+    if not isinstance(model, Identity) or model.card.get("bounds") or None in (model.floor, model.ceiling):
+        return str(getattr(model, "card", {}).get("bounds", ""))
+    return f"Floor {model.floor:.2f}, ceiling {model.ceiling:.2f}, as its card has them."
+
+
 def _folder_name(name: str) -> str:
     """A name that is a folder's on every system."""
     plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "-" for letter in name.strip()).strip("-.")
@@ -181,8 +201,3 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
     os.replace(unfinished, path)
-
-
-def _disk(where: Path) -> int:
-    files = [where] if where.is_file() else where.rglob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.models.clip_hub import hub_of
 from core.types import ShiftlabError
 
 Kind = Literal["base", "clip", "identity"]
@@ -90,17 +91,22 @@ def zoo() -> tuple[ZooEntry, ...]:
 
 
 def entry_of(name: str) -> ZooEntry:
-    """The table's entry of this name or hub id; for any other hub id ("owner/repository") one for a base there.
+    """The table's entry of this name or hub id; else one for a base at a hub id ("owner/repository"), or a CLIP ("ViT-L-14:openai").
 
-    Raises ShiftlabError for what is neither.
+    Raises ShiftlabError for what is none of these.
     """
     for entry in zoo():
         if name in (entry.name, entry.hub):
             return entry
+    model, _, tag = name.partition(":")
+    if tag and "/" not in name:
+        here = next((entry for entry in zoo() if entry.hub == hub_of(model, tag)), None)
+        title, note = f"CLIP {model} ({tag})", "One of open_clip's; its licence is on its page."
+        return here or ZooEntry(name=f"{model}--{tag}", kind="clip", title=title, hub=hub_of(model, tag), domain="any", note=note)
     if _HUB_ID.fullmatch(name):
         return ZooEntry(name=name.replace("/", "--"), kind="base", title=name, hub=name, note="Not in the table; see its page.")
     known = ", ".join(entry.name for entry in zoo())
-    raise ShiftlabError(f"There is no model called {name!r}. Name a hub id (owner/repository), or one of: {known}.")
+    raise ShiftlabError(f"There is no model called {name!r}. Name a hub id (owner/repository), an open_clip MODEL:TAG, or one of: {known}.")
 
 
 def models_folder(home: Path) -> Path:
@@ -153,16 +159,18 @@ def in_mirror(entry: ZooEntry, mirror: Path | None) -> Path | None:
 def find(reference: str, home: Path, mirror: Path | None = None) -> Path:
     """Where a model lies on this machine: a path as it is; a name or hub id in the home, else in the mirror. Asks no other machine.
 
-    A model of a single file leads to that file. Raises ShiftlabError for an unknown name and for a model that has yet to be fetched.
+    Raises ShiftlabError for an unknown name and for a model that has yet to be fetched.
     """
     path = Path(reference).expanduser()
     if path.exists():
         return path
     if path.is_absolute() or path.suffix in WEIGHT_SUFFIXES:
         raise ShiftlabError(f"There is nothing at {path}. Correct the path.")
+    own = {model.name: model.folder for model in installed(home)}
+    if reference in own:
+        return own[reference]
     entry = entry_of(reference)
-    own = models_folder(home) / entry.name
-    folder = own if (own / CARD).is_file() else in_mirror(entry, mirror)
+    folder = own.get(entry.name) or in_mirror(entry, mirror)
     if folder is None:
         raise ShiftlabError(f"{reference} is not on this machine. Fetch it: python -m core models download {reference}")
-    return folder if entry.hub else folder / entry.files[0].names[0]
+    return folder

@@ -46,6 +46,8 @@ def test_there_and_back(tmp_path, state, suffix):
     again = read_content(back)
     assert again.keys() == state.keys() and all(torch.equal(again[name], state[name]) for name in state)
     assert open_base(back, image_size=16, head_channels=32).fingerprint == base.fingerprint
+    with pytest.raises(ShiftlabError, match="there already"):
+        convert_to_checkpoint(folder, back)
 
 
 def test_nothing_is_overwritten_and_nothing_half_done_stays(tmp_path):
@@ -56,6 +58,15 @@ def test_nothing_is_overwritten_and_nothing_half_done_stays(tmp_path):
     with pytest.raises(ShiftlabError, match="of no network"):
         convert_to_folder(tmp_path / "other.pt", tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "other.pt"]
+
+
+def test_what_is_said_wins_over_the_card(tmp_path):
+    write_base(tmp_path / "base")  # its card says "tiny base" and "photo"
+    kept = json.loads((convert_to_folder(tmp_path / "base", tmp_path / "kept") / "card.json").read_text())
+    said = convert_to_folder(tmp_path / "base", tmp_path / "said", name="hers", domain="sketch")
+    told = json.loads((said / "card.json").read_text())
+    assert (kept["name"], kept["domain"], kept["kind"]) == ("tiny base", "photo", "base")
+    assert (told["name"], told["domain"]) == ("hers", "sketch") and load_base(said).name == "hers"
 
 
 def test_a_network_of_neither_family_has_no_checkpoint(tmp_path):

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.models.files import inspect
+from core.models.identity_bounds import bounds_of
+from core.models.mapping import DDPMConfig
 from core.models.shelf import Shelf
 from core.models.zoo import installed
 from core.types import ShiftlabError
+from tests.models.random_checkpoints import random_ddpm
 from tests.tiny import write_base, write_identity
 
 
@@ -56,15 +60,43 @@ def test_what_cannot_be_loaded_changes_nothing(shelf, tmp_path):
 
 
 def test_an_import_becomes_a_model_of_the_home(shelf, tmp_path):
-    name = shelf.add(write_base(tmp_path / "brought", seed=2), "my faces!", "photo of a face")
+    brought = inspect(write_base(tmp_path / "brought", seed=2))
+    name = shelf.add(brought, "my faces!", "photo of a face")
     assert [(model.name, model.kind, model.card["domain"]) for model in installed(shelf.home)] == [(name, "base", "photo of a face")]
     assert name == "my-faces" and shelf.use("base", name).fingerprint
     with pytest.raises(ShiftlabError, match="already"):
-        shelf.add(tmp_path / "brought", "my faces!")
+        shelf.add(brought, "my faces!")
     with pytest.raises(ShiftlabError, match="no name"):
-        shelf.add(tmp_path / "brought", "…")
+        shelf.add(brought, "…")
 
 
 def test_an_identity_encoder_is_opened_by_what_lies_there(shelf, tmp_path):
     encoder = shelf.use("identity", str(write_identity(tmp_path / "identity")))
     assert shelf.told("identity", encoder).model == "tiny identity"
+
+
+def test_what_the_file_did_not_say_is_said_again_to_the_import(shelf, tmp_path):
+    torch.save(random_ddpm(DDPMConfig(32, (1, 2), 1, (8,), 16)), tmp_path / "mine.ckpt")
+    name = shelf.add(inspect(tmp_path / "mine.ckpt", image_size=16), "mine")
+    assert shelf.use("base", name).image_size == 16
+
+
+def test_measured_bounds_come_back_with_the_encoder(shelf, tmp_path):
+    write_identity(shelf.checkpoints / "identity")
+    encoder = shelf.load("identity")
+    shelf.keep_bounds(encoder, bounds_of(torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]), ["ann", "ann", "bea"]))
+    assert encoder.ceiling == pytest.approx(0.6)
+    again = Shelf(shelf.home, shelf.checkpoints, shelf.device)
+    assert "Measured here on 3 pictures" in again.told("identity", again.load("identity")).note
+
+
+def test_the_precision_is_the_lab_s(shelf):
+    half = Shelf(shelf.home, shelf.checkpoints, shelf.device, torch.bfloat16)
+    assert half.told("base", half.load("base")).precision == "bfloat16"
+
+
+def test_the_folder_in_the_hub_s_place_is_used(shelf, tmp_path):
+    write_base(tmp_path / "mirror" / "google" / "ddpm-ema-cat-256", seed=3)
+    mirrored = Shelf(shelf.home, shelf.checkpoints, shelf.device, mirror=tmp_path / "mirror")
+    chosen = mirrored.use("base", "ddpm-ema-cat-256")
+    assert mirrored.told("base", chosen).where == tmp_path / "mirror" / "google" / "ddpm-ema-cat-256"

@@ -53,6 +53,13 @@ def test_the_table_is_complete():
 def test_names_and_hub_ids_lead_to_an_entry():
     assert entry_of("google/ddpm-ema-church-256") is CHURCH
     assert (entry_of("someone/faces").kind, entry_of("someone/faces").hub) == ("base", "someone/faces")
+    large = entry_of("ViT-L-14:openai")
+    assert (large.kind, large.hub, large.name) == ("clip", "timm/vit_large_patch14_clip_224.openai", "ViT-L-14--openai")
+    assert entry_of("ViT-B-32:openai") is CLIP
+    unknown = {"ViT-L-14:nobody": "no weights 'nobody'", "ViT-B-16-SigLIP:webli": "another project", "x:y": "no model 'x'"}
+    for strange, reason in unknown.items():
+        with pytest.raises(ShiftlabError, match=reason):
+            entry_of(strange)
     with pytest.raises(ShiftlabError, match="no model called 'sunflower'"):
         entry_of("sunflower")
 

@@ -10,14 +10,22 @@ from typing import Any
 import gradio as gr
 import pytest
 import torch
+from PIL import Image
 
 from core.data.edits import save_edit
 from core.lab import Lab
+from core.models.mapping import DDPMConfig
 from core.types import Edit, EditCard
+from tests.models.random_checkpoints import random_ddpm
 from tests.tiny import write_base, write_identity
-from ui.models_bring import AS_EDIT
+from ui.models_bring import AS_EDIT, AS_FILE
 from ui.models_tab import Looking, ModelsTab
 from ui.state import create_shared
+
+
+def pressed(do: str, kind: str, name: str) -> Any:
+    """A press on a button of the list, as Gradio tells it."""
+    return SimpleNamespace(_data={"do": do, "kind": kind, "name": name})
 
 
 class Visitor:
@@ -25,7 +33,8 @@ class Visitor:
 
     def __init__(self, tab: ModelsTab) -> None:
         self.tab, self.looking = tab, Looking()
-        self.values: dict[Any, Any] = dict.fromkeys(tab.bring.inputs()) | {tab.looking: self.looking}
+        more = (tab.more.reference, tab.more.people, tab.more.align)
+        self.values: dict[Any, Any] = dict.fromkeys([*tab.bring.inputs(), *more]) | {tab.looking: self.looking}
         self.shown: dict[Any, str] = {}
         self.take(tab.opened(self.values))
 
@@ -38,7 +47,7 @@ class Visitor:
         return updates
 
     def press(self, do: str, kind: str, name: str) -> str:
-        self.take(self.tab.press(self.values, SimpleNamespace(_data={"do": do, "kind": kind, "name": name})))
+        self.take(self.tab.press(self.values, pressed(do, kind, name)))
         return self.shown[self.tab.message]
 
     def inspect(self, path: Path) -> str:
@@ -60,14 +69,18 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     lab.close()
 
 
-@pytest.fixture
-def visitor(lab: Lab) -> Visitor:
+def tab_of(lab: Lab) -> ModelsTab:
     with gr.Blocks() as page:
         shared = create_shared(page)
         with gr.Tabs() as shared.tabs, gr.Tab("Models", id="models") as shared.tab["models"]:
             tab = ModelsTab(lab, shared)
             tab.wire()
-    return Visitor(tab)
+    return tab
+
+
+@pytest.fixture
+def visitor(lab: Lab) -> Visitor:
+    return Visitor(tab_of(lab))
 
 
 def test_what_is_loaded_and_what_is_not(visitor, lab):
@@ -85,18 +98,20 @@ def test_a_base_is_brought_used_and_removed(visitor, lab, tmp_path):
     said = visitor.press("use", "base", "mine")
     assert "“pencil sketch” belongs to the base before" in said and "calm" not in said
     assert lab.models()[0].where == lab.home / "models" / "mine"
-    assert "Choose another model" in visitor.press("sure", "base", "mine")
+    visitor.press("ask remove", "base", "mine")
+    assert "Choose another model" in visitor.press("remove", "base", "mine")
     assert "Prompts and settings stay" in visitor.press("use", "base", "embedded")
+    visitor.press("remove", "base", "mine")  # not asked about: nothing happens
+    visitor.press("ask remove", "base", "mine")
+    assert "Remove for good" in visitor.shown[visitor.tab.list] and (lab.home / "models" / "mine").exists()
     visitor.press("remove", "base", "mine")
-    assert "Remove for good" in visitor.shown[visitor.tab.list]
-    visitor.press("sure", "base", "mine")
     assert not (lab.home / "models" / "mine").exists()
 
 
 def test_what_cannot_be_used_is_refused_with_its_reason(visitor, tmp_path):
     torch.save({"text_model.embedding": torch.zeros(1)}, tmp_path / "other.pt")
     assert "a text encoder" in visitor.inspect(tmp_path / "other.pt")
-    assert "no nothing.pt at this path" in visitor.inspect(tmp_path / "nothing.pt")
+    assert "There is nothing at" in visitor.inspect(tmp_path / "nothing.pt")
     assert visitor.looking.facts is None
     assert "Inspect the file first" in visitor.take(visitor.tab.bring_in(visitor.values))[visitor.tab.bring.found]
 
@@ -112,3 +127,76 @@ def test_an_edit_is_brought_as_a_file(visitor, lab, tmp_path):
 def test_models_stay_while_a_run_needs_them(visitor, lab):
     lab.jobs.add("run", "sketch", "diffusionclip", "tune", lab.runs / "run", {})
     assert "A run is under way or waiting" in visitor.press("use", "base", "embedded")
+
+
+def test_nothing_is_downloaded_that_was_not_confirmed(visitor, lab):
+    visitor.press("fetch", "base", "ddpm-ema-cat-256")
+    visitor.press("ask fetch", "base", "ddpm-ema-cat-256")
+    assert "Download 455 MB from google/ddpm-ema-cat-256" in visitor.shown[visitor.tab.list]
+    visitor.press("keep", "base", "ddpm-ema-cat-256")
+    visitor.press("fetch", "base", "ddpm-ema-cat-256")
+    visitor.press("ask fetch", "base", "ddpm-ema-cat-256")
+    visitor.press("fetch", "base", "ddpm-ema-church-256")
+    assert lab.fetches.list() == []
+    visitor.press("ask fetch", "base", "ddpm-ema-cat-256")
+    visitor.press("fetch", "base", "ddpm-ema-cat-256")
+    assert [fetch.name for fetch in lab.fetches.list()] == ["ddpm-ema-cat-256"]
+
+
+def test_a_model_that_is_not_in_the_table_stands_in_the_list_once_it_is_asked_for(visitor, lab):
+    visitor.values[visitor.tab.more.reference] = "no model"
+    assert "no model called" in visitor.take(visitor.tab.fetch(visitor.values))[visitor.tab.message]
+    visitor.values[visitor.tab.more.reference] = "someone/faces"
+    visitor.take(visitor.tab.fetch(visitor.values))
+    assert [fetch.name for fetch in lab.fetches.list()] == ["someone/faces"]
+    visitor.take(visitor.tab.opened(visitor.values))
+    assert 'data-name="someone/faces"' in visitor.shown[visitor.tab.list]
+
+
+def test_a_base_goes_back_into_its_family_s_own_file(visitor, lab, tmp_path):
+    b, state = visitor.tab.bring, random_ddpm(DDPMConfig(32, (1, 2), 1, (8,), 16))
+    torch.save(state, tmp_path / "mine.ckpt")
+    visitor.values[b.image_size] = 16
+    assert "DDPM" in visitor.inspect(tmp_path / "mine.ckpt")
+    assert "“mine” is here" in visitor.take(visitor.tab.bring_in(visitor.values))[visitor.tab.message]
+    visitor.take(visitor.tab.press(visitor.values, pressed("look", "base", "mine")))
+    assert "diffusers UNet2DModel" in visitor.shown[b.found] and visitor.values[b.path] == "mine"
+    visitor.values[b.use] = AS_FILE
+    visitor.take(visitor.tab.choose_use(visitor.values))
+    assert visitor.values[b.file] == str(lab.home / "exports" / "mine.ckpt")
+    assert "is written" in visitor.take(visitor.tab.bring_in(visitor.values))[visitor.tab.message]
+    again = torch.load(lab.home / "exports" / "mine.ckpt", weights_only=True)
+    assert again.keys() == state.keys() and all(torch.equal(again[name], state[name]) for name in state)
+
+
+def test_floor_and_ceiling_are_measured_and_shown(visitor, lab, tmp_path):
+    for person, grey in (("ann", 40), ("bea", 200)):
+        (tmp_path / "people" / person).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (20, 20), (grey, number, grey)).save(tmp_path / "people" / person / f"{number}.png")
+    more = visitor.tab.more
+
+    def measure() -> list[str]:
+        return [str(visitor.take(updates).get(visitor.tab.message)) for updates in visitor.tab.measure(visitor.values)]
+
+    assert "Name a folder" in measure()[-1]
+    visitor.values[more.people], visitor.values[more.align] = str(tmp_path / "nowhere"), False
+    assert "There is no folder" in measure()[-1]
+    visitor.values[more.people] = str(tmp_path / "people")
+    said = measure()
+    assert "1 of 4 pictures" in said[0] and "Measured here on 4 pictures of 2 people" in said[-2]
+    assert lab.identity.ceiling != 0.9 and "Measured here" in visitor.shown[visitor.tab.loaded]
+
+
+def test_a_folder_stands_in_for_the_hub(tmp_path):
+    write_base(tmp_path / "checkpoints" / "base")
+    write_base(tmp_path / "mirror" / "ddpm-ema-cat-256", seed=4)
+    lab = Lab(tmp_path / "home", tmp_path / "checkpoints", "cpu", precision="bf16", models=tmp_path / "mirror")
+    try:
+        visitor = Visitor(tab_of(lab))
+        found = visitor.shown[visitor.tab.list]
+        assert "stands in for the hub" in found and 'data-do="ask fetch"' not in found
+        assert "Base is now" in visitor.press("use", "base", "ddpm-ema-cat-256")
+        assert "computes in bfloat16" in visitor.shown[visitor.tab.loaded] and "bfloat16" in lab.status().device
+    finally:
+        lab.close()
