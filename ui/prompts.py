@@ -31,14 +31,15 @@ def load_presets(path: Path = PRESETS) -> list[PromptPreset]:
 
 def find_preset(presets: Iterable[PromptPreset], reference: str, target: str) -> PromptPreset | None:
     """The preset with these prompts, if there is one."""
-    return next((preset for preset in presets if _same(preset.reference, reference) and _same(preset.target, target)), None)
+    return next((preset for preset in presets if same_words(preset.reference, reference) and same_words(preset.target, target)), None)
 
 
 def edit_for(edits: Iterable[Any], method: str, reference: str, target: str) -> Any | None:
     """The first usable edit of a method whose card names these prompts; None where nothing was trained for them."""
     for entry in edits:
         card = entry.card
-        if entry.usable and card.method == method and _same(card.reference_prompt, reference) and _same(card.target_prompt, target):
+        told = same_words(card.reference_prompt, reference) and same_words(card.target_prompt, target)
+        if entry.usable and card.method == method and told:
             return entry
     return None
 
@@ -49,10 +50,10 @@ def check_prompts(reference: str, target: str) -> None:
         raise ShiftlabError("The target prompt is empty. Say what the picture should become, such as “a pencil sketch of a person”.")
     if not reference.strip():
         raise ShiftlabError("The reference prompt is empty. Say what the picture is now, such as “a photo of a person”.")
-    if _same(reference, target):
+    if same_words(reference, target):
         raise ShiftlabError("Both prompts say the same, so there is no direction between them. Change the target prompt.")
 
 
-def _same(one: str, other: str) -> bool:
+def same_words(one: str, other: str) -> bool:
     """Equal but for case, spaces and a full stop at the end."""
     return " ".join(one.casefold().split()).rstrip(".") == " ".join(other.casefold().split()).rstrip(".")

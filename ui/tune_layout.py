@@ -9,9 +9,12 @@ import gradio as gr
 from gradio.components import Component
 
 from core.methods import that_train
+from core.types import Settings
 from ui.forms import Form, build_form
+from ui.methods import about
 from ui.tune_presets import Preset, tune_presets
 from ui.tune_request import PORTRAITS, SOURCE
+from ui.tune_targets import SET, target_choices
 from ui.tune_watch import EMPTY
 
 PROMPTS = ("reference_prompt", "target_prompt")
@@ -22,13 +25,14 @@ class Controls:
     """The left column."""
 
     method: gr.Dropdown
+    line: gr.HTML
     preset: gr.Dropdown
     provenance: gr.HTML
     name: gr.Textbox
     forms: dict[str, Form]
     columns: dict[str, list[gr.Column]]
     images: gr.Radio
-    target_line: gr.HTML
+    targets: gr.Dropdown
     seed: gr.Number
     estimate: gr.HTML
     message: gr.HTML
@@ -36,7 +40,7 @@ class Controls:
 
     def inputs(self) -> set[Component]:
         """What a request is made of."""
-        plain = {self.method, self.preset, self.name, self.images, self.seed}
+        plain = {self.method, self.preset, self.name, self.images, self.targets, self.seed}
         return plain.union(*(form.inputs() for form in self.forms.values()))
 
 
@@ -75,10 +79,19 @@ def image_choices(count: int) -> list[tuple[str, str]]:
     return [("Embedded portraits", PORTRAITS), (f"Source set ({count})", SOURCE)]
 
 
-def target_line(count: int) -> str:
-    """Whether there are images for a direction from images."""
-    there = "The target set is empty." if not count else f"The target set has {count} {'image' if count == 1 else 'images'}."
-    return f'<p class="help">{there} Its pictures count as far as their weight says.</p>'
+def learns_source(method: str) -> bool:
+    """Whether it learns from pictures of the source."""
+    return about(method).learns != "target"
+
+
+def aims(method: str, settings_class: type[Settings]) -> bool:
+    """Whether pictures of the target mean something to it."""
+    return about(method).learns != "source" or "image_weight" in settings_class.model_fields
+
+
+def line_html(method: str) -> str:
+    """What the method does, in a line."""
+    return f'<p class="help">{about(method).line}</p>'
 
 
 def _controls(lab: Any) -> Controls:
@@ -87,22 +100,24 @@ def _controls(lab: Any) -> Controls:
     presets = tune_presets(chosen)
     first = next(iter(presets.values()), None)
     with gr.Column(elem_classes="card"):
-        with gr.Row(elem_classes="pair"):
-            method = gr.Dropdown(
-                names, value=chosen, label="Method", interactive=True, filterable=False, elem_id="tune-method", min_width=110
-            )
-            name = gr.Textbox(
-                "", label="Name", placeholder="after the target prompt", max_lines=1, max_length=60, interactive=True, elem_id="tune-name",
-                min_width=130,
-            )  # fmt: skip
+        method = gr.Dropdown(names, value=chosen, label="Method", interactive=True, filterable=False, elem_id="tune-method")
+        line = gr.HTML(line_html(chosen), elem_classes="under")
         preset = gr.Dropdown(
             list(presets), value=first and first.name, label="Preset", interactive=True, filterable=False, elem_id="tune-preset"
         )
         provenance = gr.HTML(first.html if first else "", elem_classes="under")
         prompts, prompt_columns = _forms(lab, chosen, first, prompts=True)
+        name = gr.Textbox(
+            "", label="Name", placeholder="after the target", max_lines=1, max_length=60, interactive=True, elem_id="tune-name"
+        )
     with gr.Column(elem_classes="card"):
-        images = gr.Radio(image_choices(0), value=PORTRAITS, label="Learn from", interactive=True, elem_id="tune-images")
-        target = gr.HTML(target_line(0), elem_classes="under")
+        images = gr.Radio(
+            image_choices(0), value=PORTRAITS, label="Learn from", visible=learns_source(chosen), interactive=True, elem_id="tune-images"
+        )
+        targets = gr.Dropdown(
+            target_choices(0), value=(first and first.target_images) or SET, label="Target images", interactive=True, filterable=False,
+            visible=aims(chosen, lab.methods[chosen].train_settings), info="Pictures of what it shall become.", elem_id="tune-targets",
+        )  # fmt: skip
     with gr.Column(elem_classes="card"):
         rest, columns = _forms(lab, chosen, first, prompts=False)
         with gr.Accordion("Seed", open=False, elem_classes="more"):
@@ -116,7 +131,7 @@ def _controls(lab: Any) -> Controls:
         estimate = gr.HTML("", elem_id="tune-estimate")
     forms = {key: Form(rest[key].settings_class, {**prompts[key].components, **rest[key].components}) for key in rest}
     both = {key: [prompt_columns[key], columns[key]] for key in rest}
-    return Controls(method, preset, provenance, name, forms, both, images, target, seed, estimate, message, start)
+    return Controls(method, line, preset, provenance, name, forms, both, images, targets, seed, estimate, message, start)
 
 
 def _forms(lab: Any, chosen: str, preset: Preset | None, prompts: bool) -> tuple[dict[str, Form], dict[str, gr.Column]]:

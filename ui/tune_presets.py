@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from ui.prompts import same_words
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "presets"
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Values for some fields of the settings class; the others stay as they are. expected: time and memory, in words, or empty."""
+    """Values for some fields of the settings class; the others stay as they are.
+
+    expected: time and memory, in words, or empty. target_images: which of `ui.tune_targets` it aims at; empty leaves the choice.
+    """
 
     name: str
     settings: dict[str, Any]
     provenance: str
     expected: str = ""
+    target_images: str = ""
 
     @property
     def html(self) -> str:
@@ -32,3 +39,13 @@ def tune_presets(method: str, folder: Path = FOLDER) -> dict[str, Preset]:
     path = folder / f"{method}.json"
     entries = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     return {entry["name"]: Preset(**entry) for entry in entries}
+
+
+def preset_for(presets: Iterable[Preset], reference: str, target: str) -> Preset | None:
+    """The preset of these prompts, else the first that leaves the prompts open."""
+    listed = list(presets)
+    for preset in listed:
+        given = preset.settings
+        if same_words(given.get("reference_prompt", ""), reference) and same_words(given.get("target_prompt", ""), target):
+            return preset
+    return next((preset for preset in listed if "target_prompt" not in preset.settings), None)

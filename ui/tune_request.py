@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
@@ -10,38 +11,76 @@ from core.data.images import to_pils
 from core.models.align import as_seen_by
 from core.types import Settings, ShiftlabError
 from core.worlds.portraits import render, sample
+from ui.methods import about
 from ui.prompts import check_prompts
 from ui.state import LabImage
+from ui.tune_targets import EXAMPLES, SET, sources_of, target_pictures
 from ui.tune_watch import duration, size
 
 PORTRAITS, SOURCE = "portraits", "source"
 TRAINING_SEED, SAMPLE_SEED = 41_000, 42_000  # people that are neither in the base's training set nor among those that are measured
+TRAINING_IMAGES = 64  # of a method whose settings do not say; and so many drawn ones show a target at least
 SAMPLES = 4
 NAME_LENGTH = 60
 
 
-def submit(
-    lab: Any, method: str, settings: Settings, name: str, seed: int, which: str, source: list[LabImage], target: list[LabImage],
-    tried: tuple[LabImage, ...] = (),
-) -> str:  # fmt: skip
-    """Checks everything that a person can get wrong and puts the job into the queue; returns its id. Raises ShiftlabError.
+@dataclass(frozen=True)
+class Pictures:
+    """What a visitor chose. learn: PORTRAITS or SOURCE; aim: SET or a key of `tune_targets.EXAMPLES`; source, target: the Data tab's sets.
 
     tried: pictures that the Edit tab handed over; they stand first among the samples.
     """
-    share = getattr(settings, "image_weight", 0.0)
-    if share < 1:
+
+    learn: str = PORTRAITS
+    aim: str = SET
+    source: tuple[LabImage, ...] = ()
+    target: tuple[LabImage, ...] = ()
+    tried: tuple[LabImage, ...] = ()
+
+    def of_source(self, count: int, side: int) -> list[Image.Image]:
+        """The first `count` pictures to learn from. Raises ShiftlabError where there are none."""
+        if self.learn == PORTRAITS:
+            return to_pils(render(sample(count, TRAINING_SEED, **sources_of(self.aim)), "photo", side))
+        if not self.source:
+            raise ShiftlabError("The source set is empty. Add images on the Data tab, or learn from the embedded portraits.")
+        return [entry.image for entry in self.source[:count]]
+
+    def samples(self, side: int) -> list[Image.Image]:
+        """The few pictures that are edited again and again: those handed over, then the first of the source set, or unseen portraits."""
+        first = [entry.image for entry in self.tried[:SAMPLES]]
+        own = [entry.image for entry in self.source] if self.learn == SOURCE else []
+        return [*first, *(own or to_pils(render(sample(SAMPLES, SAMPLE_SEED, **sources_of(self.aim)), "photo", side)))][:SAMPLES]
+
+    def count(self, method: str, settings: Settings) -> int:
+        """How many there are to learn from."""
+        wanted = getattr(settings, "images", TRAINING_IMAGES)
+        if about(method).learns == "target":
+            return min(wanted, EXAMPLES[self.aim].most if self.aim in EXAMPLES else len(self.target))
+        return wanted if self.learn == PORTRAITS else min(wanted, len(self.source))
+
+
+def needs_target(method: str, settings: Settings) -> bool:
+    """Whether a training looks at pictures of its target."""
+    return about(method).learns != "source" or getattr(settings, "image_weight", 0.0) > 0
+
+
+def submit(lab: Any, method: str, settings: Settings, name: str, seed: int, pictures: Pictures) -> str:
+    """Checks everything that a person can get wrong and puts the job into the queue; returns its id. Raises ShiftlabError."""
+    if hasattr(settings, "target_prompt") and getattr(settings, "image_weight", 0.0) < 1:
         check_prompts(settings.reference_prompt, settings.target_prompt)
-    if share > 0 and not target:
-        raise ShiftlabError("The target set is empty. Add target images on the Data tab, or set their weight to 0.")
     side = image_size(lab)
+    count = getattr(settings, "images", TRAINING_IMAGES)
+    shown = max(count, TRAINING_IMAGES)
+    targets = target_pictures(pictures.aim, pictures.target, shown, side) if needs_target(method, settings) else []
+    images = targets[:count] if about(method).learns == "target" else pictures.of_source(count, side)
     return lab.submit(
         method,
         settings,
-        as_seen_by(lab.base, training_pictures(which, settings.images, source, side)),
-        name.strip()[:NAME_LENGTH] or default_name(settings),
+        as_seen_by(lab.base, images),
+        name.strip()[:NAME_LENGTH] or default_name(settings, pictures.aim),
         seed=seed,
-        target_images=as_seen_by(lab.base, [entry.image for entry in target]) if share > 0 else None,
-        samples=as_seen_by(lab.base, sample_pictures(which, source, tried, side)),
+        target_images=as_seen_by(lab.base, targets) if targets else None,
+        samples=as_seen_by(lab.base, pictures.samples(side)),
     )
 
 
@@ -52,34 +91,19 @@ def image_size(lab: Any) -> int:
     return lab.base.image_size
 
 
-def training_pictures(which: str, count: int, source: list[LabImage], side: int) -> list[Image.Image]:
-    """The first `count` pictures of the chosen kind."""
-    if which == PORTRAITS:
-        return to_pils(render(sample(count, TRAINING_SEED), "photo", side))
-    if not source:
-        raise ShiftlabError("The source set is empty. Add images on the Data tab, or learn from the embedded portraits.")
-    return [entry.image for entry in source[:count]]
-
-
-def sample_pictures(which: str, source: list[LabImage], tried: tuple[LabImage, ...], side: int) -> list[Image.Image]:
-    """The few pictures that are edited again and again: those handed over, then unseen portraits, or the first of the source set."""
-    first = [entry.image for entry in tried[:SAMPLES]]
-    own = [entry.image for entry in source] if which == SOURCE else []
-    return [*first, *(own or to_pils(render(sample(SAMPLES, SAMPLE_SEED), "photo", side)))][:SAMPLES]
-
-
-def default_name(settings: Settings) -> str:
-    """The target prompt without its article."""
-    words = settings.target_prompt.split()
+def default_name(settings: Settings, aim: str = SET) -> str:
+    """The target prompt without its article, or what the target pictures show."""
+    words = getattr(settings, "target_prompt", "").split()
     words = words[1:] if words and words[0].lower() in ("a", "an", "the") else words
-    return " ".join(words)[:NAME_LENGTH] or "target images"
+    shown = EXAMPLES[aim].title if aim in EXAMPLES else "target images"
+    return " ".join(words)[:NAME_LENGTH] or shown
 
 
-def estimate_html(lab: Any, method: str, settings: Settings, which: str, source: list[LabImage]) -> str:
+def estimate_html(lab: Any, method: str, settings: Settings, pictures: Pictures) -> str:
     """Minutes, memory and what waits before it."""
-    images = min(settings.images, len(source)) if which == SOURCE else settings.images
+    images = pictures.count(method, settings)
     if not images:
-        return '<p class="help">The source set is empty.</p>'
+        return f'<p class="help">The {"target" if about(method).learns == "target" else "source"} set is empty.</p>'
     guess = lab.estimate(method, settings, images)
     waiting = sum(job.live for job in lab.list())
     queue = "" if not waiting else f", after {'the run' if waiting == 1 else f'the {waiting} runs'} before it"

@@ -12,13 +12,13 @@ from typing import Any
 
 import gradio as gr
 
-from core.types import Settings, ShiftlabError
+from core.types import ShiftlabError
 from ui.edit_show import alert
 from ui.plots import loss_figure
 from ui.state import SESSION_SECONDS, Shared, ToEdit
-from ui.tune_layout import build_layout, image_choices, target_line
-from ui.tune_presets import tune_presets
-from ui.tune_request import estimate_html, submit
+from ui.tune_choose import TuneChooser
+from ui.tune_layout import build_layout
+from ui.tune_request import estimate_html
 from ui.tune_watch import age, log_tail, progress_html, samples_html
 
 POLL_SECONDS = 1.0
@@ -51,68 +51,27 @@ class TuneTab:
     def __init__(self, lab: Any, shared: Shared) -> None:
         self.lab, self.shared = lab, shared
         self.controls, self.watch = build_layout(lab)
+        self.chooser = TuneChooser(lab, shared, self.controls)
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
         self.timer = gr.Timer(POLL_SECONDS)
 
     # --- the left column ----------------------------------------------------------------------------------------------------------
 
-    def settings(self, values: Values) -> Settings:
-        """What stands in the chosen method's form. Raises ShiftlabError."""
-        return self.controls.forms[values[self.controls.method]].read(values)
-
     def start(self, values: Values) -> Updates:
         """Puts the job into the queue and watches it."""
-        c, handed = self.controls, values[self.shared.to_tune]
-        sets = (values[self.shared.source] or [], values[self.shared.target] or [])
         try:
-            settings = self.settings(values)
-            tried = handed.images if handed is not None else ()
-            seed = int(values[c.seed] or 0)
-            id = submit(self.lab, values[c.method], settings, values[c.name] or "", seed, values[c.images], *sets, tried)
+            id = self.chooser.submit(values)
         except ShiftlabError as error:
-            return {c.message: alert(str(error))}
-        return {c.message: "", **self.show(values[self.seen], id)}
+            return {self.controls.message: alert(str(error))}
+        return {self.controls.message: "", **self.show(values[self.seen], id)}
 
     def estimate(self, values: Values) -> Updates:
         """Time and memory of what stands in the form; nothing where it cannot be read, for Start will say why."""
-        c = self.controls
+        c, method = self.controls, values[self.controls.method]
         try:
-            settings = self.settings(values)
-            return {c.estimate: estimate_html(self.lab, values[c.method], settings, values[c.images], values[self.shared.source] or [])}
+            return {c.estimate: estimate_html(self.lab, method, c.forms[method].read(values), self.chooser.pictures(values))}
         except ShiftlabError:
             return {c.estimate: ""}
-
-    def choose_preset(self, values: Values) -> Updates:
-        """The preset's values into the form, and where they come from."""
-        c, method = self.controls, values[self.controls.method]
-        preset = tune_presets(method).get(values[c.preset] or "")
-        if preset is None:
-            return {c.provenance: ""}
-        form = c.forms[method]
-        return {c.provenance: preset.html, **dict(zip(form.outputs(), form.show(preset.settings), strict=True))}
-
-    def choose_method(self, values: Values) -> Updates:
-        """Another method: its form and its presets."""
-        c, method = self.controls, values[self.controls.method]
-        columns = {column: gr.update(visible=key == method) for key, pair in c.columns.items() for column in pair}
-        return {c.preset: gr.update(choices=list(tune_presets(method)), value=None), c.provenance: "", **columns}
-
-    def handed(self, values: Values) -> Updates:
-        """What the Edit tab carried over: method, prompts and return step."""
-        c, given = self.controls, values[self.shared.to_tune]
-        if given is None or given.method not in c.forms:
-            return {c.message: ""}
-        form = c.forms[given.method]
-        known = {name: value for name, value in given.settings.items() if name in form.components}
-        shown = dict(zip(form.outputs(), form.show(known), strict=True))
-        said = "The prompts and the return step come from Edit. Press Start to train an edit for them."
-        columns = {column: gr.update(visible=key == given.method) for key, pair in c.columns.items() for column in pair}
-        return {c.method: given.method, c.name: "", c.message: alert(said, calm=True), **shown, **columns}
-
-    def new_sets(self, values: Values) -> Updates:
-        """The Data tab's sets changed."""
-        c, source, target = self.controls, values[self.shared.source] or [], values[self.shared.target] or []
-        return {c.images: gr.update(choices=image_choices(len(source))), c.target_line: target_line(len(target))}
 
     # --- the right column ---------------------------------------------------------------------------------------------------------
 
@@ -120,7 +79,7 @@ class TuneTab:
         """At page load: the run that is under way, else the newest."""
         jobs = self.lab.list()
         job = next((job for job in jobs if job.live and job.state != "queued"), jobs[0] if jobs else None)
-        return self.show(values[self.seen], job.id if job else "") | self.new_sets(values)
+        return self.show(values[self.seen], job.id if job else "") | self.chooser.new_sets(values)
 
     def choose_run(self, values: Values) -> Updates:
         return self.show(values[self.seen], values[self.watch.run] or "")
@@ -211,13 +170,13 @@ class TuneTab:
         c, w, shared = self.controls, self.watch, self.shared
         self._on(shared.page.load, self.loaded)
         self._on(c.start.click, self.start, concurrency_limit=1)
-        self._then_estimate(self._on(c.preset.input, self.choose_preset))
-        self._then_estimate(self._on(c.method.input, self.choose_method))
-        self._then_estimate(self._on(shared.to_tune.change, self.handed))
+        self._then_estimate(self._on(c.preset.input, self.chooser.choose_preset))
+        self._then_estimate(self._on(c.method.input, self.chooser.choose_method))
+        self._then_estimate(self._on(shared.to_tune.change, self.chooser.handed))
         for state in (shared.source, shared.target):
-            self._on(state.change, self.new_sets)
+            self._on(state.change, self.chooser.new_sets)
         parts = [part for form in c.forms.values() for part in form.outputs()]
-        self._estimate(lambda *fn, **options: gr.on([part.change for part in [*parts, c.images]], *fn, **options))
+        self._estimate(lambda *fn, **options: gr.on([part.change for part in [*parts, c.images, c.targets]], *fn, **options))
         self._estimate(shared.tab["tune"].select)
         self._on(w.run.input, self.choose_run, queue=False)
         self._on(w.cancel.click, self.asked(self.lab.cancel))
@@ -233,7 +192,7 @@ class TuneTab:
 
     def _outputs(self) -> list[Any]:
         c, shared = self.controls, self.shared
-        plain = [c.method, c.preset, c.provenance, c.name, c.images, c.target_line, c.message]
+        plain = [c.method, c.line, c.preset, c.provenance, c.name, c.images, c.targets, c.message]
         forms = [part for form in c.forms.values() for part in form.outputs()]
         columns = [column for pair in c.columns.values() for column in pair]
         return [*plain, *forms, *columns, *self.watch.outputs(), shared.to_edit, shared.tabs]

@@ -7,11 +7,13 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from core.methods import METHODS, that_train
 from core.methods.diffusionclip_settings import DiffusionCLIPTune
-from core.types import ShiftlabError
+from core.types import Settings, ShiftlabError
 from ui.state import LabImage
-from ui.tune_presets import tune_presets
-from ui.tune_request import PORTRAITS, SOURCE, default_name, estimate_html, submit
+from ui.tune_presets import preset_for, tune_presets
+from ui.tune_request import SOURCE, Pictures, default_name, estimate_html, needs_target, submit
+from ui.tune_targets import EXAMPLES, SET
 
 SETTINGS = DiffusionCLIPTune(images=3)
 
@@ -33,13 +35,19 @@ class Lab:
         return SimpleNamespace(seconds=130.0, bytes=3 * 2**29, note="an estimate")
 
 
-def pictures(*colours: str) -> list[LabImage]:
-    return [LabImage(colour, Image.new("RGB", (20, 30), colour)) for colour in colours]
+def pictures(*colours: str) -> tuple[LabImage, ...]:
+    return tuple(LabImage(colour, Image.new("RGB", (20, 30), colour)) for colour in colours)
+
+
+class Plain(Settings):
+    """Of a method without prompts."""
+
+    images: int = 5
 
 
 def test_portraits_are_drawn_in_the_base_s_size():
     lab = Lab()
-    assert submit(lab, "diffusionclip", SETTINGS, "", 7, PORTRAITS, [], []) == "id"
+    assert submit(lab, "diffusionclip", SETTINGS, "", 7, Pictures()) == "id"
     assert lab.given.images.shape == (3, 3, 16, 16) and lab.given.samples.shape == (4, 3, 16, 16)
     assert lab.given.name == "pencil sketch of a person" and lab.given.seed == 7 and lab.given.target_images is None
 
@@ -47,53 +55,81 @@ def test_portraits_are_drawn_in_the_base_s_size():
 def test_the_source_set_and_target_images():
     lab = Lab()
     settings = SETTINGS.model_copy(update={"image_weight": 1.0, "target_prompt": ""})
-    submit(lab, "diffusionclip", settings, "mine", 0, SOURCE, pictures("red", "blue"), pictures("white"))
+    chosen = Pictures(SOURCE, SET, pictures("red", "blue"), pictures("white"))
+    submit(lab, "diffusionclip", settings, "mine", 0, chosen)
     assert lab.given.images.shape[0] == 2 and lab.given.target_images.shape[0] == 1
     assert lab.given.name == "mine"
 
 
+def test_embedded_targets_come_with_portraits_that_lack_what_they_show():
+    lab = Lab()
+    settings = SETTINGS.model_copy(update={"image_weight": 0.5, "images": 12})
+    submit(lab, "diffusionclip", settings, "", 0, Pictures(aim="old"))
+    aged = lab.given.images
+    submit(lab, "diffusionclip", settings, "", 0, Pictures(aim="sketch"))
+    assert lab.given.target_images.shape == (64, 3, 16, 16)
+    assert not aged.equal(lab.given.images), "nobody is old among those who learn to be"
+
+
+def test_a_method_that_learns_from_its_target_gets_those_pictures():
+    lab = Lab()
+    submit(lab, "sdft", Plain(), "", 0, Pictures(aim="few"))
+    assert lab.given.images.equal(lab.given.target_images[:5]) and lab.given.name == EXAMPLES["few"].title
+    assert Pictures(aim="few").count("sdft", Plain(images=50)) == 10
+
+
 def test_what_edit_handed_over_stands_first_among_the_samples():
     lab = Lab()
-    submit(lab, "diffusionclip", SETTINGS, "", 0, PORTRAITS, [], [], tuple(pictures("white")))
+    submit(lab, "diffusionclip", SETTINGS, "", 0, Pictures(tried=pictures("white")))
     assert lab.given.samples.shape[0] == 4 and float(lab.given.samples[0].min()) == 1.0
 
 
 @pytest.mark.parametrize(
-    ("change", "which", "words"),
+    ("change", "chosen", "words"),
     [
-        ({"target_prompt": " "}, PORTRAITS, "target prompt is empty"),
-        ({"reference_prompt": ""}, PORTRAITS, "reference prompt is empty"),
-        ({}, SOURCE, "source set is empty"),
-        ({"image_weight": 0.5}, PORTRAITS, "target set is empty"),
+        ({"target_prompt": " "}, Pictures(), "target prompt is empty"),
+        ({"reference_prompt": ""}, Pictures(), "reference prompt is empty"),
+        ({}, Pictures(SOURCE), "source set is empty"),
+        ({"image_weight": 0.5}, Pictures(), "target set is empty"),
     ],
 )
-def test_what_is_missing_is_one_sentence(change, which, words):
+def test_what_is_missing_is_one_sentence(change, chosen, words):
     with pytest.raises(ShiftlabError, match=words):
-        submit(Lab(), "diffusionclip", SETTINGS.model_copy(update=change), "", 0, which, [], [])
+        submit(Lab(), "diffusionclip", SETTINGS.model_copy(update=change), "", 0, chosen)
 
 
 def test_without_a_base_nothing_is_submitted():
     lab = Lab()
     lab.base = None
     with pytest.raises(ShiftlabError, match="No base"):
-        submit(lab, "diffusionclip", SETTINGS, "", 0, PORTRAITS, [], [])
+        submit(lab, "diffusionclip", SETTINGS, "", 0, Pictures())
 
 
 def test_estimate_counts_the_images_that_there_are():
     lab = Lab()
-    html = estimate_html(lab, "diffusionclip", SETTINGS, SOURCE, pictures("red"))
+    html = estimate_html(lab, "diffusionclip", SETTINGS, Pictures(SOURCE, source=pictures("red")))
     assert lab.estimated == 1 and "2 min 10 s" in html and "1.5 GB" in html and "after the run before it" in html
-    assert "empty" in estimate_html(lab, "diffusionclip", SETTINGS, SOURCE, [])
+    assert "source set is empty" in estimate_html(lab, "diffusionclip", SETTINGS, Pictures(SOURCE))
+    assert "target set is empty" in estimate_html(lab, "sdft", Plain(), Pictures())
 
 
 def test_default_name():
     assert default_name(SETTINGS.model_copy(update={"target_prompt": ""})) == "target images"
 
 
-def test_every_preset_fits_its_settings_class_and_says_where_it_comes_from():
-    presets = tune_presets("diffusionclip")
-    assert len(presets) >= 10
+@pytest.mark.parametrize("name", that_train())
+def test_every_preset_runs_as_it_stands_and_says_where_it_comes_from(name):
+    presets, settings_class = tune_presets(name), METHODS[name].train_settings
+    assert presets, "a method without a preset leaves people alone"
     for preset in presets.values():
-        DiffusionCLIPTune(**preset.settings)
+        settings = settings_class(**preset.settings)
         assert preset.provenance.endswith(".")
+        assert preset.target_images in EXAMPLES if needs_target(name, settings) else not preset.target_images
+
+
+def test_prompts_bring_their_preset_and_others_the_first_without_prompts():
+    presets = tune_presets("diffusionclip").values()
+    assert preset_for(presets, "A photo of a person", "a pencil sketch of a person.").target_images == "sketch"
+    other = preset_for(presets, "a photo of a person", "a bronze statue of a person")
+    assert other.settings["image_weight"] == 0 and "target_prompt" not in other.settings
     assert tune_presets("a method without presets") == {}
