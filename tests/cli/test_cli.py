@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
+import shutil
 import signal
+import sys
 
 import pytest
 import torch
@@ -16,10 +19,12 @@ from core.data.edits import read_card, save_edit
 from core.data.png import read_request
 from core.methods import METHODS
 from core.models.base import load_base
-from core.types import Edit, EditCard
+from core.models.memory import Memory
+from core.models.precision import dtype_of
+from core.types import Edit, EditCard, ShiftlabError
 from tests.models.random_checkpoints import random_ddpm
 from tests.models.test_files import DDPM
-from tests.tiny import write_models
+from tests.tiny import write_base, write_models
 
 WALK = ["--return-step", "201", "--generation-steps", "2", "--grid", "paper", "--inversion-steps", "3"]
 TUNE = ["--images", "2", "--epochs", "1", "--training-steps", "2", "--grid", "paper", "--inversion-steps", "3", "--sample-steps", "2"]
@@ -56,7 +61,7 @@ def run(place, tmp_path, capsys):
 
 
 COMMANDS = ["edit", "edit diffusionclip", "tune", "tune diffusionclip", "tune resume", "invert", "models"]
-COMMANDS += [f"models {name}" for name in ("list", "inspect", "convert", "download", "remove", "memory")]
+COMMANDS += [f"models {name}" for name in ("list", "inspect", "convert", "download", "remove", "bounds", "memory")]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -142,7 +147,55 @@ def test_models_are_inspected_and_converted(run, tmp_path):
     assert run(*words)[0] == 0 and load_base(tmp_path / "mine").domain == "photo"
     assert run(*words)[0] == 1  # the folder is there
     assert run("models", "convert", tmp_path / "mine", tmp_path / "back.pt")[0] == 0
+    assert run("models", "convert", tmp_path / "mine", tmp_path / "back.pt")[0] == 1  # so is the file
     assert torch.load(tmp_path / "back.pt", weights_only=True).keys() == random_ddpm(DDPM).keys()
+
+
+def test_an_imported_base_goes_by_its_name(run, place, tmp_path):
+    write_base(tmp_path / "home" / "models" / "mine", seed=1)
+    card = tmp_path / "home" / "models" / "mine" / "card.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "kind": "base"}))
+    assert f"{'mine':<24} base      here" in run("models", "list")[1]
+    assert run("models", "inspect", "mine")[0] == 0
+    assert run("invert", place / "faces" / "0.png", "--base", "mine", "--grid", "paper", "--inversion-steps", 2)[0] == 0
+
+
+def test_floor_and_ceiling_are_measured_and_kept(run, place, tmp_path):
+    for person in ("ann", "bea"):
+        shutil.copytree(place / "faces", tmp_path / "people" / person)
+    where = ("--checkpoints", place / "checkpoints", "--device", "cpu")
+    status, out, err = run("models", "bounds", tmp_path / "people", "--no-align", *where)
+    assert status == 0 and "tiny identity: Measured here on 4 pictures of 2 people" in out and "measure 4/4" in err
+    (kept,) = json.loads((tmp_path / "home" / "bounds.json").read_text()).values()
+    assert (kept["name"], kept["pictures"]) == ("tiny identity", 4)
+    assert run("models", "bounds", tmp_path / "nowhere", *where)[0] == 1
+
+
+def test_the_precision_comes_from_the_environment_too(run, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHIFTLAB_PRECISION", "fp64")
+    words = ("invert", place / "faces" / "0.png", "--grid", "paper", "--inversion-steps", 2)
+    assert run(*words)[0] == 0  # the command line says fp32
+    status = main([*map(str, words), "--home", str(tmp_path / "home"), "--checkpoints", str(place / "checkpoints")])
+    assert status == 1
+    with pytest.raises(ShiftlabError, match="no precision 'fp64'"):
+        dtype_of(None, "cpu")
+
+
+def test_memory_is_told_as_computed(capsys, monkeypatch):
+    asked = []
+    for name in ("training_memory", "inference_memory"):
+        monkeypatch.setattr(f"core.cli.models.{name}", lambda **how: asked.append(how) or Memory(10**9, 2 * 10**9, 0, 10**8))
+    assert main(["models", "memory"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count(" 3.10 GB  (weights 1.00, Adam 2.00") == 4 and "not measured" in printed
+    assert asked == [{}, {"base_on_cpu": False}, {"base_on_cpu": False, "gradient_checkpointing": False}, {}]
+
+
+def test_the_status_is_the_process_s_own(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["core", "models", "inspect", "nowhere.ckpt"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("core", run_name="__main__")
+    assert end.value.code == 1 and capsys.readouterr().err.startswith("There is nothing at")
 
 
 def test_models_are_listed_fetched_and_removed(run, place, tmp_path):
