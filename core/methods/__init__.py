@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 
+from core.methods.ddib import DDIB
 from core.methods.diffusionclip import DiffusionCLIP
+from core.methods.egsde import EGSDE
+from core.methods.sdedit import SDEdit
 from core.types import Method
 
-METHODS: dict[str, Method] = {"diffusionclip": DiffusionCLIP()}
+METHODS: dict[str, Method] = {"diffusionclip": DiffusionCLIP(), "sdedit": SDEdit(), "egsde": EGSDE(), "ddib": DDIB()}
 
 
 def that_edit(methods: Mapping[str, Method] = METHODS) -> dict[str, Method]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.parity import ddpm_diffusionclip, guided_p2
+from core.parity import ddpm_diffusionclip, egsde, guided_p2
 from core.parity.vectors import Comparison, read_vectors
 from core.types import ShiftlabError
 
 COMPARISONS: dict[str, Comparison] = {  # file stem → comparison
     "ddpm_diffusionclip": ddpm_diffusionclip.compare,
+    "egsde": egsde.compare,
     "guided_p2": guided_p2.compare,
 }
 

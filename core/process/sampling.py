@@ -6,7 +6,7 @@ Neither switches gradients off: a network with frozen weights builds no graph, a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from core.process.noise import ItemNoise
 from core.process.schedule import Schedule
 from core.process.timesteps import generation_pairs, inversion_pairs
 from core.types import EpsModel
+
+Correction = Callable[[Tensor, Tensor, int, int], Tensor]  # (x_n as the step gave it, x_t, t, n) → x_n as it shall be
 
 
 def batch_t(t: int, x: Tensor) -> Tensor:
@@ -42,14 +44,17 @@ def generate(
     eta: float = 0.0,
     noise: ItemNoise | None = None,
     clip_x0: bool = False,
+    correct: Correction | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """DDIM generation from x, which stands at timesteps[-1], down to 0 and on to the clean image (−1). S calls of the network.
 
-    Yields (k, x after step k) for k = 1 … S; the last one is the image. η > 0 needs `noise`, and draws once a step from it.
+    Yields (k, x after step k) for k = 1 … S; the last one is the image. η > 0 needs `noise`, and draws once a step from it. `correct`
+    has the last word on every step: a guidance, or a region that is kept.
     """
     for k, (t, n) in enumerate(generation_pairs(timesteps), start=1):
         z = noise.normal(x.shape[1:]) if eta > 0.0 and noise is not None else None
-        x = ddim_step(x, eps_model(x, batch_t(t, x)), t, n, schedule, eta, z, clip_x0)
+        lower = ddim_step(x, eps_model(x, batch_t(t, x)), t, n, schedule, eta, z, clip_x0)
+        x = lower if correct is None else correct(lower, x, t, n)
         yield k, x
 
 

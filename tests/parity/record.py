@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -65,6 +66,33 @@ def record_guided(folder: Path, configs: dict[str, GuidedConfig], seed: int = 0)
     return _save(folder / "guided_p2.safetensors", tensors, header)
 
 
+def record_egsde(folder: Path, seed: int = 0, size: int = 32, n: int = 8, t: int = 120) -> Path:
+    """egsde.safetensors. The mirror beyond the borders is written out as a three times larger picture; the gradient by autograd."""
+    g = torch.Generator().manual_seed(seed)
+    inputs = {name: torch.randn(2, 3, size, size, generator=g) for name in ("y", "x_t", "eps", "noise")}
+    inputs["feature_weight"], inputs["feature_bias"] = torch.randn(5, 3, 3, 3, generator=g) / 6, torch.randn(5, generator=g) / 6
+
+    def low_pass(x: Tensor) -> Tensor:
+        row = torch.cat([x.flip(3), x, x.flip(3)], dim=3)
+        mirrored = torch.cat([row.flip(2), row, row.flip(2)], dim=2)
+        small = F.interpolate(mirrored, scale_factor=1 / n, mode="bilinear", antialias=True, align_corners=False)
+        return F.interpolate(small, scale_factor=n, mode="bilinear", align_corners=False)[..., size : 2 * size, size : 2 * size]
+
+    def features(x: Tensor) -> Tensor:
+        return torch.tanh(F.conv2d(x, inputs["feature_weight"], inputs["feature_bias"], stride=2, padding=1))
+
+    y = inputs["y"].clone().requires_grad_(True)
+    a, b = features(y), features(inputs["x_t"])
+    alike = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
+    energy = 300 * alike.flatten(1).mean(1).sum() + 3 * (low_pass(y) - low_pass(inputs["x_t"])).pow(2).sum()
+    (gradient,) = torch.autograd.grad(energy, y)
+    beta, before, now = np.linspace(1e-4, 0.02, 1000)[t], ALPHA_BAR[t - 1], ALPHA_BAR[t]
+    mean = (inputs["y"] - beta / (1 - now).sqrt() * inputs["eps"]) / (1 - beta) ** 0.5
+    out = mean + (beta * (1 - before) / (1 - now)).sqrt() * inputs["noise"] - beta / (1 - beta) ** 0.5 * gradient
+    header = {"t": str(t), "lambda_s": "300", "lambda_i": "3", "low_pass": f"linear, anti-aliased, N={n}"}
+    return _save(folder / "egsde.safetensors", {**inputs, "low_pass_y": low_pass(inputs["y"]), "out": out.float()}, header)
+
+
 def _step(x: Tensor, eps: Tensor, t: int, n: int, z: Tensor | None = None) -> Tensor:
     """One DDIM step; with z, η = 1."""
     a, b, x, eps = ALPHA_BAR[t], ALPHA_BAR[n], x.double(), eps.double()
@@ -88,6 +116,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     record_ddpm(folder, DDPMConfig(32, (1, 2), 1, (8,), 16))
+    record_egsde(folder)
     record_guided(folder, {"p2": GuidedConfig(32, (1, 2), 1, (2,), 32, 16), "large": GuidedConfig(32, (1, 1, 2), 2, (2, 4), 16, 16)})
 
 

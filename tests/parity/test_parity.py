@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from core.models.mapping import DDPMConfig, GuidedConfig
 from core.parity.__main__ import main
 from core.parity.vectors import Entry
-from tests.parity.record import record_ddpm, record_guided
+from tests.parity.record import record_ddpm, record_egsde, record_guided
 
 DDPM = [DDPMConfig(32, (1, 2), 1, (8,), 16), DDPMConfig(32, (1, 1, 2), 2, (8, 4), 16)]
 GUIDED = {"p2": GuidedConfig(32, (1, 2), 1, (2,), 32, 16), "large": GuidedConfig(32, (1, 1, 2), 2, (2, 4), 16, 16)}
@@ -30,9 +30,23 @@ def test_guided_vectors_of_any_shape_agree(tmp_path, capsys):
     assert capsys.readouterr().out.count("ok") == 4
 
 
-def rewrite(path, change):
+@pytest.mark.parametrize("shape", [{}, {"size": 64, "n": 32, "t": 0}, {"size": 48, "n": 16, "t": 999}])
+def test_egsde_vectors_of_any_shape_agree(tmp_path, capsys, shape):
+    record_egsde(tmp_path, seed=4, **shape)
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("ok") == 2
+
+
+def test_egsde_vectors_without_a_factor_are_a_sentence(tmp_path, capsys):
+    path = record_egsde(tmp_path)
+    rewrite(path, lambda tensors: None, {"t": "120"})
+    assert main([str(tmp_path)]) == 2
+    assert "low-pass factor" in capsys.readouterr().err
+
+
+def rewrite(path, change, header=None):
     with safe_open(path, framework="pt") as file:
-        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        header, tensors = header or file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     change(tensors)
     save_file(tensors, path, header)
 
