@@ -1,0 +1,184 @@
+"""Labelled sets in every layout, with all that people and attackers put into them."""
+
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from core.data.labelled import label_columns, load_set, png_names, read_set
+from core.data.labelled_split import drawn_split, has_split, with_split
+from core.data.labelled_write import write_tables
+from core.types import ShiftlabError
+
+
+def picture(shade: int, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (12, 10), (shade, 255 - shade, shade // 2)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def packed(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def unpacked(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def why(found, name: str) -> str:
+    return next(item.why for item in found.report.left_out if item.name == name)
+
+
+@pytest.mark.parametrize("pack", [packed, unpacked])
+def test_class_folders_with_a_given_split(pack, tmp_path):
+    files = {f"faces/{split}/{label}/{k}.png": picture(10 * k + s + 3 * n) for n, label in enumerate(("no", "yes"))
+             for s, split in enumerate(("train", "val", "test")) for k in range(3)}  # fmt: skip
+    found = read_set(pack(tmp_path / "set.zip", files))
+    assert (len(found), found.columns, found.classes("class"), has_split(found)) == (18, ("class",), ["no", "yes"], True)
+    assert found.counts("class")["validation", "yes"] == 3
+    assert found.picture(found.items[0]).size == (12, 10)
+
+
+def test_only_one_class_below_no_folder_is_left_out(tmp_path):
+    found = read_set(unpacked(tmp_path, {"a/1.png": picture(1), "b/deep/2.png": picture(2), "3.png": picture(3), "b/notes.txt": b"x"}))
+    assert [(item.name, item.labels) for item in found.items] == [("a/1.png", ("a",)), ("b/deep/2.png", ("b",))]
+    assert why(found, "3.png") == "lies in no class folder"
+
+
+def test_metadata_with_several_columns(tmp_path):
+    table = "file_name,smiling,hair,split\n1.png,0,brown,train\nsub/2.jpg,1,,test\n"
+    table += "lost.png,1,red,train\n../out.png,1,red,train\n1.png,1,x,\n"
+    files = {"metadata.csv": table.encode(), "1.png": picture(1), "sub/2.jpg": picture(2, "JPEG"), "none.png": picture(3)}
+    found = read_set(packed(tmp_path / "set.zip", files))
+    assert found.columns == ("smiling", "hair") and found.items[1].labels == ("1", "") and found.items[1].split == "test"
+    assert "without an image" in why(found, "lost.png") and "out of the set" in why(found, "../out.png")
+    assert "without a label" in why(found, "none.png") and "labelled twice" in why(found, "1.png")
+    assert len(found.labelled("hair")) == 1
+    assert read_set(tmp_path / "set.zip", ["hair"]).columns == ("hair",)
+    with pytest.raises(ShiftlabError, match="no label column 'nose'"):
+        read_set(tmp_path / "set.zip", ["nose"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_tables_in_every_encoding(encoding, tmp_path):
+    table = "file_name,Größe\nmüde.png,groß\n".encode(encoding)
+    found = read_set(packed(tmp_path / "set.zip", {"metadata.csv": table, "müde.png": picture(1)}))
+    assert (found.columns, found.items[0].labels) == (("Größe",), ("groß",))
+    assert bool(found.report.notes) == (encoding in ("utf-16", "cp1252"))
+
+
+@pytest.mark.parametrize("name", ["list_attr_celeba.txt", "CelebAMask-HQ-attribute-anno.txt"])
+def test_celeba_with_partition_and_column_picker(name, tmp_path):
+    table = b"3\nEyeglasses Smiling\n0.jpg  1 -1\n1.jpg -1  1\n2.jpg -1 1\n3.jpg 1\n"
+    files = {name: table, "list_eval_partition.txt": b"0.jpg 0\n1.jpg 2\n"}
+    files |= {"img/0.jpg": picture(1, "JPEG"), "img/1.jpg": picture(2, "JPEG")}
+    source = unpacked(tmp_path, files)
+    assert label_columns(source) == ["Eyeglasses", "Smiling"]
+    found = read_set(source, ["Smiling"])
+    assert [(item.labels, item.split) for item in found.items] == [(("no",), "train"), (("yes",), "test")]
+    assert "without an image" in why(found, "2.jpg") and "not 2 values" in why(found, "3.jpg")
+
+
+def test_what_is_broken_is_named_and_the_rest_goes_on(tmp_path):
+    files = {"a/ok.png": picture(1), "b/ok.png": picture(2), "a/zero.png": b"", "a/cut.png": picture(3)[:40], "a/text.png": b"no picture",
+             "a/twin.png": picture(1), "b/twin.png": picture(1), "__MACOSX/a/x.png": b"x"}  # fmt: skip
+    found = read_set(packed(tmp_path / "set.zip", files))
+    assert [item.name for item in found.items] == ["a/ok.png", "b/ok.png"]
+    assert why(found, "a/zero.png") == "empty (0 bytes)" and "damaged" in why(found, "a/cut.png")
+    assert why(found, "a/twin.png") == "a duplicate of a/ok.png"
+    assert why(found, "b/twin.png") == "a duplicate with other labels of a/ok.png"
+    assert dict(found.report.reasons())["empty"] == 1
+    assert len(found.report.left_out) == 5
+
+
+def test_tricks_in_a_zip_are_left_out(tmp_path):
+    path = packed(tmp_path / "set.zip", {"a/1.png": picture(1), "b/2.png": picture(2), "../a/3.png": picture(3), "/a/4.png": picture(4),
+                                         "C:\\a\\5.png": picture(5), "a/bomb.png": bytes(8 << 20)})  # fmt: skip
+    link = zipfile.ZipInfo("a/link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    found = read_set(path)
+    assert len(found) == 2 and "ZIP bomb" in why(found, "a/bomb.png") and "symbolic link" in why(found, "a/link.png")
+    assert "out of the set" in why(found, "../a/3.png")
+    assert why(found, "/a/4.png") == why(found, "C:/a/5.png") == "an absolute path"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["set.zip"]
+
+
+def test_a_damaged_entry_and_links_in_a_folder(tmp_path):
+    path = packed(tmp_path / "set.zip", {"a/1.png": picture(1), "b/2.png": picture(2)})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"a/1.png") + 12] ^= 0xFF
+    path.write_bytes(data)
+    found = read_set(path)
+    assert [item.name for item in found.items] == ["b/2.png"] and "damaged" in why(found, "a/1.png")
+    folder = unpacked(tmp_path / "folder", {"a/1.png": picture(1), "b/2.png": picture(2)})
+    (folder / "a" / "away.png").symlink_to("/etc/passwd")
+    (folder / "c").symlink_to(folder / "a")
+    found = read_set(folder)
+    assert len(found) == 2 and "symbolic link" in why(found, "a/away.png") and "symbolic link" in why(found, "c")
+
+
+@pytest.mark.parametrize("source", ["missing", "text.zip", "empty"])
+def test_what_is_no_set_is_refused(source, tmp_path):
+    (tmp_path / "text.zip").write_bytes(b"no zip")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ShiftlabError):
+        read_set(tmp_path / source)
+
+
+def test_the_index_is_kept_and_a_changed_picture_is_noticed(tmp_path):
+    folder = unpacked(tmp_path / "set", {"a/1.png": picture(1), "b/2.png": picture(2), "b/0.png": b""})
+    found = read_set(folder)
+    again = load_set(found.save(tmp_path / "set.jsonl"))
+    assert (again.items, again.columns, again.report) == (found.items, found.columns, found.report)
+    (folder / "a" / "1.png").write_bytes(picture(9))
+    with pytest.raises(ShiftlabError, match="has changed"):
+        again.picture(again.items[0])
+    with pytest.raises(ShiftlabError, match="no index"):
+        load_set(folder / "b" / "2.png")
+
+
+def test_the_split_is_stratified_and_seeded(tmp_path):
+    files = {f"no/{k}.png": picture(k) for k in range(40)} | {f"yes/{k}.png": picture(100 + k) for k in range(20)}
+    found = read_set(unpacked(tmp_path, files))
+    drawn = drawn_split(found, "class", validation=0.1, test=0.25, seed=3)
+    counts = drawn.counts("class")
+    assert [counts[split, "no"] for split in ("train", "validation", "test")] == [26, 4, 10]
+    assert [counts[split, "yes"] for split in ("train", "validation", "test")] == [13, 2, 5]
+    assert drawn.items == drawn_split(found, "class", 0.1, 0.25, 3).items != drawn_split(found, "class", 0.1, 0.25, 4).items
+    assert with_split(drawn, "class", seed=9).items == drawn.items
+    with pytest.raises(ShiftlabError, match="nothing to train on"):
+        drawn_split(found, "class", 0.5, 0.5)
+
+
+@pytest.mark.parametrize("layout", ["folders", "metadata", "celeba"])
+def test_what_is_written_is_read_alike(layout, tmp_path):
+    tables = {"folders": {}, "metadata": {"metadata.csv": b"file_name,l\na/1.jpg,x\nb/1.png,y\n"},
+              "celeba": {"list_attr_celeba.txt": b"2\nl\n1.jpg 1\n2.jpg -1\n"}}  # fmt: skip
+    names = ("a/1.jpg", "a/2.jpg") if layout == "celeba" else ("a/1.jpg", "b/1.png")
+    files = {name: picture(9 * k, "JPEG") for k, name in enumerate(names)}
+    found = read_set(unpacked(tmp_path / "in", {**tables[layout], **files}))
+    found = drawn_split(found, found.columns[0], 0, 0.5)
+    new = png_names(found.items)
+    unpacked(tmp_path / "out", {name: picture(k) for k, name in enumerate(new)})
+    write_tables(tmp_path / "out", found, new)
+    again = read_set(tmp_path / "out")
+    assert [(item.labels, item.split) for item in again.items] == [(item.labels, item.split) for item in found.items]
+    assert all(item.name.endswith(".png") for item in again.items)
+
+
+def test_names_that_would_meet_are_kept_apart(tmp_path):
+    found = read_set(unpacked(tmp_path, {"a/1.png": picture(1), "a/1.jpg": picture(2, "JPEG"), "b/2.webp": picture(3, "WEBP")}))
+    assert png_names(found.items) == ["a/1.jpg.png", "a/1.png.png", "b/2.png"]
