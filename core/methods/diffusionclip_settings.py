@@ -52,7 +52,12 @@ class DiffusionCLIPEdit(Settings):
         'For several edits: their ratios from a timestep upwards, such as {"401": [1, 0], "0": [1, 1]}. Empty: equal shares.',
         more=True,
     )
-    any_base: bool = setting(False, "Use on another base", "Applies an edit although it was made for another base.", more=True)
+    any_base: bool = setting(
+        False,
+        "Use on another base",
+        "Applies an edit to a base that it was not made for. The picture may come out as noise, and its scores then mean nothing.",
+        more=True,
+    )
 
     @field_validator("hybrid")
     @classmethod

@@ -57,9 +57,6 @@ def train(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]
     tuning = FineTuning(settings, images, latents, direction, request.seed, context)
     if state is not None:
         tuning.restore(state)
-    if settings.mode == "saving":
-        with context.lock:
-            context.base.park()  # only the copy is needed from here on; a preview brings it back
     scores = yield from _learn(tuning, samples, sample_latents, direction, context)
     yield Edit(_card(request, settings, scores, context), tuning.weights())
 
@@ -142,6 +139,8 @@ class FineTuning:
 
     def _saving(self, x: Tensor, originals: Originals) -> dict[str, float]:
         schedule, numbers = self.base.schedule, {}
+        with self.lock:
+            self.base.park()  # only the copy is needed; a preview in between has brought it back
         for t, n in generation_pairs(self.timesteps):
             with self.lock:
                 eps = self.eps(x, batch_t(t, x))

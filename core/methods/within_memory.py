@@ -1,4 +1,7 @@
-"""Edits and trainings that go on when memory runs out: with fewer pictures at once, or in a thriftier mode, and a note that says so."""
+"""Edits and trainings that go on when memory runs out, with a note that says how.
+
+First all networks that are idle go to the CPU's memory; then an edit takes fewer pictures at once, and a training a thriftier mode.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from typing import TypeVar
 
 import torch
 
+from core.models.base import park_all
 from core.models.memory import is_out_of_memory, release
 from core.types import Context, Edit, EditRequest, EditResult, Method, Settings, ShiftlabError, StepEvent, TrainRequest
 
 T = TypeVar("T")
 _RAN_OUT = "Memory ran out"
+IDLE = f"{_RAN_OUT}: idle networks wait in the CPU's memory now."
 OUT_OF_MEMORY = "The device ran out of memory."
 
 
@@ -47,7 +52,10 @@ def train_within_memory(method: Method, request: TrainRequest, context: Context)
             yield event
             if isinstance(event, Edit):
                 return
-        release()
+        if _offload(context) and IDLE not in notes:
+            notes.append(IDLE)
+            yield StepEvent("train", 0, 0, note=IDLE)
+            continue
         less = lighter(request.settings, resumed=context.checkpoints.load() is not None)
         if less is None:
             raise ShiftlabError(f"{OUT_OF_MEMORY} The lightest settings are too much: end what else runs on it, or use a smaller base.")
@@ -56,25 +64,38 @@ def train_within_memory(method: Method, request: TrainRequest, context: Context)
         yield StepEvent("train", 0, 0, note=less[1])
 
 
-def edit_within_memory(method: Method, request: EditRequest, context: Context) -> Iterator[StepEvent | EditResult]:
+def edit_within_memory(
+    method: Method, request: EditRequest, context: Context, *, offloaded: bool = False
+) -> Iterator[StepEvent | EditResult]:
     """`method.edit`, with the pictures in halves each time memory runs out. Every picture has its own seed, so the result is the same.
 
-    Raises ShiftlabError when a single picture is too much.
+    offloaded: whether idle networks were sent away for this request already. Raises ShiftlabError when a single picture is too much.
     """
     events = method.edit(request, context)
     while (event := _next(events)) is not None:
         yield event
         if isinstance(event, EditResult):
             return
-    release()
+    if _offload(context) and not offloaded:
+        result = yield from _until_result(edit_within_memory(method, request, context, offloaded=True))
+        yield replace(result, note=f"{IDLE} {result.note}".strip())
+        return
     half = len(request.images) // 2
     if not half:
         raise ShiftlabError(f"{OUT_OF_MEMORY} One picture alone is too much: end what else runs on it, or use the CPU.")
     parts = [request.part(0, half), request.part(half, len(request.images))]
     results = []
     for part in parts:
-        results.append((yield from _until_result(edit_within_memory(method, part, context))))
+        results.append((yield from _until_result(edit_within_memory(method, part, context, offloaded=True))))
     yield _joined(results, f"{_RAN_OUT}: the pictures go in groups of {half} or fewer.")
+
+
+def _offload(context: Context) -> bool:
+    """Sends idle networks to the CPU's memory and gives back what the failed attempt held. Returns whether there were any."""
+    with context.lock:
+        moved = park_all()
+    release()
+    return moved
 
 
 def _next(events: Iterator[T]) -> T | None:

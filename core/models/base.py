@@ -7,6 +7,7 @@ A base lives in a plain diffusers folder: `config.json`, `diffusion_pytorch_mode
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from core.process.schedule import Schedule
 from core.types import EpsModel, ShiftlabError
 
 PREDICTIONS = ("epsilon", "v_prediction")
+_every: weakref.WeakSet[Base] = weakref.WeakSet()
 
 
 class Base:
@@ -56,6 +58,7 @@ class Base:
         self.image_size = int(unet.config.sample_size)
         self.unet = unet.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
         self._forward: Callable[..., object] = torch.compile(self.unet) if compile else self.unet
+        _every.add(self)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,14 +67,17 @@ class Base:
 
     def eps(self, x: Tensor, t: Tensor) -> Tensor:
         """ε(x, t), float32 `(B, 3, H, W)`, from x `(B, 3, H, W)` and long t `(B,)`. Gradients flow to x where it asks for them."""
-        self._awake()
-        return self._eps(self._forward, x, t, self.dtype)
+        self.awake()
+        return self._outputs(self._forward, x, t, self.dtype)[0]
 
-    def park(self) -> None:
-        """Leaves the weights in the CPU's memory until the next call of `eps`: for a base that is idle while a copy of it learns."""
-        self.unet.to("cpu")
+    def park(self) -> bool:
+        """Leaves the weights in the CPU's memory until the next call of `eps`. Returns whether they were elsewhere."""
+        on_device = next(self.unet.parameters()).device.type != "cpu"
+        if on_device:
+            self.unet.to("cpu")
+        return on_device
 
-    def _awake(self) -> None:
+    def awake(self) -> None:
         """Brings parked weights back to the device."""
         if next(self.unet.parameters()).device.type != self.device.type:
             self.unet.to(self.device)
@@ -81,16 +87,23 @@ class Base:
 
         Where the base walks in float16 the copy computes in float32, for float16 has no range for gradients.
         """
-        dtype = torch.float32 if self.dtype == torch.float16 else self.dtype
-        return lambda x, t: self._eps(unet, x, t, dtype)
+        outputs = self.outputs_of(unet)
+        return lambda x, t: outputs(x, t)[0]
 
-    def _eps(self, forward: Callable[..., object], x: Tensor, t: Tensor, dtype: torch.dtype) -> Tensor:
+    def outputs_of(self, unet: UNet2DModel) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]:
+        """As `eps_model`, with what a learned-sigma network says of the variance beside ε, `(B, 3, H, W)`; None for other networks."""
+        dtype = torch.float32 if self.dtype == torch.float16 else self.dtype
+        return lambda x, t: self._outputs(unet, x, t, dtype)
+
+    def _outputs(self, forward: Callable[..., object], x: Tensor, t: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32):
             out = forward(x.contiguous(memory_format=torch.channels_last), t, return_dict=False)[0]
-        out = out.float()
-        if self.learn_sigma:
-            out, _ = split_learned_sigma(out)
-        return eps_from_velocity(out, x, self.schedule.alpha_bar_at(t)) if self.prediction == "v_prediction" else out
+        return self.read(out, x, t)
+
+    def read(self, out: Tensor, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the network's output at x and t says: ε, float32 `(B, 3, H, W)`, and of the variance, where it is learned."""
+        out, variance = split_learned_sigma(out.float()) if self.learn_sigma else (out.float(), None)
+        return (eps_from_velocity(out, x, self.schedule.alpha_bar_at(t)) if self.prediction == "v_prediction" else out), variance
 
     def state_dict(self) -> dict[str, Tensor]:
         """The network's weights, not copied."""
@@ -127,6 +140,14 @@ class Base:
             dtype=dtype,
             compile=self.compile,
         )
+
+
+def park_all() -> bool:
+    """Parks every base and tuned network of this process; those that are needed come back by themselves. Returns whether any was moved.
+
+    To be called with the lock on the device held: no network may be at work.
+    """
+    return any([base.park() for base in list(_every)])
 
 
 def load_base(folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None, compile: bool = False) -> Base:

@@ -45,6 +45,21 @@ def test_a_training_goes_on_with_lighter_settings(context, images):
     assert edit.card.settings["batch_size"] == 1
 
 
+def test_idle_networks_go_first(context, images, monkeypatch):
+    """Once; then what is lighter. The networks that are needed come back, so a second time would gain nothing."""
+    parked = []
+    monkeypatch.setattr("core.methods.within_memory.park_all", lambda: parked.append(1) or True)
+    hungry = Hungry(lambda settings: settings.gradient_checkpointing is False or len(parked) < 2)
+    *events, edit = train_within_memory(hungry, TrainRequest(images, DiffusionCLIPTune(batch_size=4), "sketch"), context)
+    assert [settings.batch_size for settings in hungry.tried] == [4, 4, 4] and len(parked) == 2
+    assert "idle networks wait" in edit.card.note and next(event.note for event in events if event.note) in edit.card.note
+
+    settings = DiffusionCLIPEdit(return_step=201, generation_steps=2, grid="paper", inversion_steps=3)
+    hungry = Hungry(lambda request: len(parked) < 4)
+    *_, result = edit_within_memory(hungry, EditRequest(images, settings), context)
+    assert hungry.tried == [3, 3, 1, 2] and "idle networks" in result.note and "groups of 1" in result.note
+
+
 def test_a_training_that_never_fits_is_a_sentence(context, images):
     with pytest.raises(ShiftlabError, match="lightest settings"):
         list(train_within_memory(Hungry(lambda settings: True), TrainRequest(images, DiffusionCLIPTune(), "sketch"), context))

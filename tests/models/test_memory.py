@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.models.base import Base
+from core.models.base import Base, park_all
 from core.models.mapping import DDPMConfig, ddpm_unet_config
 from core.models.memory import inference_memory, is_out_of_memory, peak_bytes, training_memory
 from core.models.precision import best_dtype, dtype_of
@@ -70,6 +70,14 @@ def test_a_parked_base_comes_back_by_itself():
     with pytest.raises(RuntimeError, match="meta"):  # autocast knows no such device, but by then the weights are there
         base.eps(x, t)
     assert next(base.unet.parameters()).device.type == "meta"
+
+
+def test_every_network_is_parked_at_once(monkeypatch):
+    bases = [Base(tiny_unet()), Base(tiny_unet(seed=1))]
+    assert not park_all()  # all are there already
+    parked = []
+    monkeypatch.setattr(Base, "park", lambda base: parked.append(base) or base is bases[0])
+    assert park_all() and set(bases) <= set(parked)
 
 
 def test_precisions_by_name():
