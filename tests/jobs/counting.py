@@ -39,6 +39,7 @@ class CountingSettings(Settings):
     steps: int = 6
     pause: float = 0.0  # seconds a step
     every: int = 5  # steps between two checkpoints
+    hold: int = 0  # the step after which the run, unless it was resumed, waits to be stopped
     trouble: str = ""
 
 
@@ -65,9 +66,9 @@ class Counting:
         weights = {name: value.clone().requires_grad_(True) for name, value in context.base.state_dict().items()}
         optimizer = torch.optim.Adam(weights.values(), lr=1e-3)
         noise = torch.Generator().manual_seed(request.seed)
-        step = 0
+        step, hold = 0, settings.hold
         if state := context.checkpoints.load():
-            step = state["step"]
+            step, hold = state["step"], 0
             noise.set_state(state["noise"])
             optimizer.load_state_dict(state["optimizer"])
             with torch.no_grad():
@@ -79,6 +80,8 @@ class Counting:
             context.checkpoints.save(step, {"step": step, "weights": kept, "optimizer": optimizer.state_dict(), "noise": noise.get_state()})
 
         while step < settings.steps:
+            while step and step == hold and not context.should_stop():
+                time.sleep(0.01)
             if context.should_stop():
                 save()
                 raise Stopped

@@ -1,4 +1,4 @@
-"""A lab in a process of its own, to be killed: `python -m tests.jobs.serve HOME CHECKPOINTS` submits a slow run and lives on."""
+"""A lab in a process of its own, to be killed: `python -m tests.jobs.serve HOME CHECKPOINTS` submits a run that waits at HOLD."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from core.lab import Lab
 from tests.jobs.counting import Counting, CountingSettings
 
 SETTINGS = {"steps": 14, "every": 5}
+HOLD = 7  # beyond the checkpoint at 5, before the next one
 SEED = 7
 
 
@@ -21,5 +22,5 @@ def images() -> torch.Tensor:
 
 if __name__ == "__main__":
     lab = Lab(Path(sys.argv[1]), Path(sys.argv[2]), "cpu", {"counting": Counting()})
-    print(lab.submit("counting", CountingSettings(**SETTINGS, pause=0.2), images(), "killed", SEED), flush=True)
+    print(lab.submit("counting", CountingSettings(**SETTINGS, hold=HOLD), images(), "killed", SEED), flush=True)
     time.sleep(300)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from core.jobs.fetch import Fetch, Fetcher
 from core.types import ShiftlabError, StepEvent, Stopped
+from tests.jobs.helpers import PATIENCE, wait_until
 
 
 def until(fetcher: Fetcher, what: Callable[[Fetch], bool]) -> Fetch:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        fetch = fetcher.list()[-1]
-        if what(fetch):
-            return fetch
-        time.sleep(0.01)
-    raise AssertionError(fetcher.list())
+    wait_until(lambda: what(fetcher.list()[-1]))
+    return fetcher.list()[-1]
 
 
 def test_progress_stop_and_going_on():
@@ -34,7 +29,7 @@ def test_progress_stop_and_going_on():
 
     fetcher = Fetcher(download)
     fetcher.start("model")
-    assert begun.wait(20)
+    assert begun.wait(PATIENCE)
     assert fetcher.list() == [Fetch("model", "running", 3, 10, "Fetching model.")]
     with pytest.raises(ShiftlabError, match="already"):
         fetcher.start("model")

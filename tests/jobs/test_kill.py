@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from core.jobs.runs import RunFolder
+from core.jobs.store import JobStore
 from core.lab import Lab
 from core.types import ShiftlabError
 from tests.jobs.helpers import equal, finished, submit, wait_until
-from tests.jobs.serve import SETTINGS
+from tests.jobs.serve import HOLD, SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +27,8 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path: Path, checkpoint
         try:
             assert server.stdout is not None
             id = server.stdout.readline().strip()
-            wait_until(lambda: len(RunFolder(home / "runs" / id).numbers()) >= 7)  # beyond the checkpoint at 5, before the next one
+            jobs = JobStore(home / "jobs.sqlite")
+            wait_until(lambda: (job := jobs.get(id)) and job.step == HOLD)
             with pytest.raises(ShiftlabError, match=f"in use by another Shiftlab \\(process {server.pid}\\)"):
                 open_lab()
         finally:
@@ -35,7 +36,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path: Path, checkpoint
 
     lab = open_lab()
     job = lab.get(id)
-    assert (job.state, job.resumable) == ("interrupted", True) and 7 <= job.step < SETTINGS["steps"]
+    assert (job.state, job.resumable, job.step) == ("interrupted", True, HOLD)
     lab.resume(id)
     whole = submit(lab, "never killed", **SETTINGS)
     assert (finished(lab, id), finished(lab, whole)) == ("done", "done")
