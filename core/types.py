@@ -46,7 +46,7 @@ class EditCard(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     weights: str = Field(
         "full",
-        description="full: a whole state dict; half: float16; low_rank: factors of the difference to the base; "
+        description="full: a whole state dict; half: the difference to the base in float16; eight_bit: in int8; "
         "own: of a network of the method's own, such as a classifier, and not of the base's",
     )
     note: str = ""

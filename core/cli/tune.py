@@ -26,14 +26,14 @@ from core.methods.within_memory import train_within_memory
 from core.models.fingerprint import fingerprints
 from core.types import Context, Edit, ShiftlabError, StepEvent, Stopped, TrainRequest
 
-FORMS = ("full", "half", "low_rank")
+FORMS = ("full", "half", "eight_bit")
 OWN_OPTIONS = [
     paths_argument("pictures", "PICTURES...", "Pictures to learn from: files, or folders of them."),
     option("name", str, "edit", "Name of the edit."),
     option("target", list[Path], [], "Target picture or folder, for a direction from pictures.", show_default="none"),
     option("seed", int, 0, "Of everything random in the training.", min=0),
     option("out", Path | None, None, "File for the edit, beside the one in the run's folder.", show_default="none"),
-    option("form", str, "half", "Of the file: full weights, half precision difference, or low_rank difference."),
+    option("form", str, "half", "Of the file: full weights, half precision difference, or eight_bit difference."),
 ]
 
 tune_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Fine-tune an edit; one command a method, and resume.")

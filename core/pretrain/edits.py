@@ -31,7 +31,6 @@ from core.types import Context, Edit, StepEvent, TrainRequest
 from core.worlds import portraits as world
 
 IMAGES, IMAGES_SEED, TARGETS, TARGETS_SEED = 64, 77, 64, 78
-ENERGY = 0.95  # share of each weight's difference that the low-rank file keeps
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def train(name: str, options: argparse.Namespace) -> None:
             note = f"python -m core.pretrain.edits {name}; {minutes:.1f} min on {torch.get_num_threads()} {context.device.type} threads"
             card = event.card.model_copy(update={"note": note})
             path = options.out / f"{options.tag}{name}.safetensors"
-            kept = save_edit(path, Edit(card, event.weights), context.base.state_dict(), options.how, energy=ENERGY)
+            kept = save_edit(path, Edit(card, event.weights), context.base.state_dict(), options.how)
             print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {note}, {kept.metrics}", flush=True)
         elif isinstance(event, StepEvent) and event.phase != "invert":
             _report(event, unseen, options.cache / "edits" / f"{options.tag}{name}.png")
@@ -138,7 +137,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the embedded models")
     parser.add_argument("--out", type=Path, default=Path("checkpoints/edits"), help="folder of the edits")
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder of trajectories, checkpoints and sheets")
-    parser.add_argument("--how", choices=("low_rank", "half", "full"), default="low_rank", help="how the difference to the base is kept")
+    parser.add_argument("--how", choices=("eight_bit", "half", "full"), default="eight_bit", help="how the difference to the base is kept")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; default: all")
     parser.add_argument("--tag", default="", help="put before the file's name, for trials")
     parser.add_argument("--set", type=_pair, action="append", default=[], metavar="FIELD=NUMBER", help="a setting other than the recipe's")
