@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from core.cli.memory import computed_table, measured_table
 from core.cli.session import CHECKPOINTS, DEVICE, HEAD_CHANNELS, HOME, IMAGE_SIZE, MIRROR, told
 from core.jobs.machine import pick_device
 from core.models.convert import convert_to_checkpoint, convert_to_folder
@@ -14,12 +15,11 @@ from core.models.download import download
 from core.models.facts import Facts
 from core.models.files import inspect
 from core.models.identity_bounds import measure_bounds
-from core.models.memory import inference_memory, training_memory
 from core.models.shelf import Shelf
 from core.models.zoo import entry_of, find, in_mirror, installed, mirror_folder, remove, zoo
 from core.types import ShiftlabError
 
-MEGABYTE, GIGABYTE = 10**6, 10**9
+MEGABYTE = 10**6
 Home = HOME.annotation
 Mirror = MIRROR.annotation
 ImageSize = IMAGE_SIZE.annotation
@@ -127,19 +127,10 @@ def bounds(
 
 
 @models_app.command("memory")
-def memory() -> None:
-    """Compute (not measure) what the 256 px DDPM needs on the device, in float32."""
-    rows = {
-        "fine-tuning, saving mode": training_memory(),
-        "the same, base on the device": training_memory(base_on_cpu=False),
-        "the same, no checkpointing": training_memory(base_on_cpu=False, gradient_checkpointing=False),
-        "editing with one edit": inference_memory(),
-    }
-    for what, needed in rows.items():
-        parts = f"weights {needed.weights / GIGABYTE:.2f}, Adam {needed.optimizer / GIGABYTE:.2f}, "
-        parts += f"CLIP {needed.guide / GIGABYTE:.2f}, working {needed.working / GIGABYTE:.2f}"
-        print(f"{what:<30} {needed.total / GIGABYTE:5.2f} GB  ({parts})")
-    print(next(iter(rows.values())).how)
+def memory(device: Device = None) -> None:
+    """Tell what the 256 px DDPM needs on the device: measured where it is a GPU, else computed, in float32."""
+    chosen = pick_device(device)
+    print(measured_table(chosen) if chosen.type == "cuda" else computed_table())
 
 
 def _show(facts: Facts) -> None:

@@ -63,8 +63,29 @@ def test_a_base_is_brought_and_the_edit_that_no_longer_fits_is_named(own_app: Ap
 def test_a_download_without_a_connection_says_so(own_app: App, open_page: Callable[..., Page]) -> None:
     page = open_page(own_app.url)
     page.get_by_role("tab", name="Models", exact=True).click()
-    page.get_by_role("button", name="Download: DDPM, CelebA-HQ faces").click()
+    page.get_by_role("button", name="Download: DDPM, CelebA-HQ faces").dblclick()
+    sure = page.get_by_role("button", name="Download 455 MB from google/ddpm-ema-celebahq-256")
+    expect(sure).to_be_visible()
+    page.wait_for_timeout(2000)  # two rounds of polling: a download that the second click began would show by now
+    expect(page.locator(".model-said, .job-bar")).to_have_count(0)
+    sure.click()
     expect(page.locator(".model-said.bad")).to_contain_text("cannot be fetched")
+
+
+def test_a_double_click_on_remove_removes_nothing(own_app: App, open_page: Callable[..., Page], tmp_path: Path) -> None:
+    page = open_page(own_app.url)
+    page.get_by_role("tab", name="Models", exact=True).click()
+    inspect(page, write_base(tmp_path / "spare", seed=2))
+    page.get_by_label("Name", exact=True).fill("spare")
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_role("button", name="Remove: spare").dblclick()
+    expect(page.get_by_role("button", name="Remove for good: spare")).to_be_visible()
+    page.get_by_role("button", name="Keep it: spare").click()
+    page.get_by_role("button", name="Inspect: spare").click()
+    expect(page.locator("#models-found .found")).to_contain_text("diffusers UNet2DModel")
+    page.get_by_text("a file in its family's own layout").click()
+    page.get_by_role("button", name="Write", exact=True).click()
+    expect(page.locator("#models-message .alert")).to_contain_text("neither the DDPM nor the guided-diffusion family")
 
 
 def test_nothing_is_wider_than_a_phone(own_app: App, open_page: Callable[..., Page]) -> None:

@@ -184,8 +184,8 @@ def test_the_precision_comes_from_the_environment_too(run, place, tmp_path, monk
 def test_memory_is_told_as_computed(capsys, monkeypatch):
     asked = []
     for name in ("training_memory", "inference_memory"):
-        monkeypatch.setattr(f"core.cli.models.{name}", lambda **how: asked.append(how) or Memory(10**9, 2 * 10**9, 0, 10**8))
-    assert main(["models", "memory"]) == 0
+        monkeypatch.setattr(f"core.cli.memory.{name}", lambda **how: asked.append(how) or Memory(10**9, 2 * 10**9, 0, 10**8))
+    assert main(["models", "memory", "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
     assert printed.count(" 3.10 GB  (weights 1.00, Adam 2.00") == 4 and "not measured" in printed
     assert asked == [{}, {"base_on_cpu": False}, {"base_on_cpu": False, "gradient_checkpointing": False}, {}]

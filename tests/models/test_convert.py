@@ -103,7 +103,7 @@ def test_a_folder_as_the_hub_had_it_in_2022(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kind", ["ddpm", "ddpm training file", "p2", "adm-256", "diffusionclip"])
 def test_full_size(tmp_path, kind):
     """A random 256² model of each kind, saved as its users have it, opened, run once, converted there and back."""
