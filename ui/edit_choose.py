@@ -9,15 +9,16 @@ import gradio as gr
 from gradio.components import Component
 
 from ui.edit_layout import Controls
+from ui.edit_method import MethodView
 from ui.edit_show import Updates, alert, merged
 from ui.forms import settings_from
-from ui.prompts import edit_for, find_preset, load_presets
+from ui.methods import about, follows_prompts
+from ui.prompts import find_preset, load_presets
 from ui.requests import Recalled
 from ui.session import Session
 from ui.strip import shown
 
 Values = Mapping[Component, Any]
-EDIT, TUNE = "Edit", "Fine-tune for these prompts"
 
 
 class Chooser:
@@ -25,11 +26,13 @@ class Chooser:
 
     def __init__(self, lab: Any, controls: Controls) -> None:
         self.lab, self.controls = lab, controls
+        self.view = MethodView(lab, controls)
         self.presets = load_presets()
 
     def choose_edit(self, values: Values) -> Updates:
         """An edit brings its prompts and the return step it was trained for."""
-        return self.with_edit(values[self.controls.method], values[self.controls.edit])
+        method, key = values[self.controls.method], values[self.controls.edit]
+        return self.with_edit(method, key) if key else self.view.chosen(method, key)
 
     def with_edit(self, method: str, key: str | None) -> Updates:
         """As `choose_edit`, for a key; an edit of another base is refused by name."""
@@ -40,25 +43,20 @@ class Chooser:
         if not entry.usable:
             return {c.edit: gr.update(value=None), c.message: alert(entry.why_not)}
         card = entry.card
-        return {
-            c.edit: gr.update(value=key),
-            c.reference: card.reference_prompt,
-            c.target: card.target_prompt,
-            c.preset: self._preset_name(card.reference_prompt, card.target_prompt),
-            c.go: gr.update(value=EDIT),
-            c.message: "",
-            **self._show_step(method, card.settings.get("return_step")),
-        }
+        updates = self.view.chosen(method, key)
+        if card.method == method:
+            updates = merged(updates, self._show_step(method, card.settings.get("return_step")))
+        return merged(updates, self._prompts(card.reference_prompt, card.target_prompt) if card.target_prompt else {})
 
     def choose_preset(self, values: Values) -> Updates:
         """A preset writes its prompts, and chooses the edit that was trained for them."""
-        c = self.controls
+        c, method = self.controls, values[self.controls.method]
         preset = next((preset for preset in self.presets if preset.name == values[c.preset]), None)
         if preset is None:
             return {c.message: ""}
-        matched = self._match(values[c.method], preset.reference, preset.target)
-        step = self._show_step(values[c.method], preset.return_step)
-        return {c.reference: preset.reference, c.target: preset.target, **step, **matched}
+        step = self._show_step(method, preset.return_step) if follows_prompts(self.lab.methods[method]) else {}
+        prompts = {c.reference: preset.reference, c.target: preset.target}
+        return {**prompts, **step, **self._match(values, preset.reference, preset.target)}
 
     def write_prompts(self, values: Values) -> Updates:
         """Prompts that changed, by keys or by a paste: their edit is chosen, or the button offers to train one.
@@ -68,45 +66,42 @@ class Chooser:
         c = self.controls
         chosen = next((entry for entry in self.lab.edits() if entry.key == values[c.edit]), None)
         written = (values[c.reference].strip(), values[c.target].strip())
+        named = {c.preset: gr.update(value=self._preset_name(*written))}
         if chosen is not None and (chosen.card.reference_prompt, chosen.card.target_prompt) == written:
-            return {c.preset: self._preset_name(*written)}
-        matched = self._match(values[c.method], values[c.reference], values[c.target])
-        return {c.preset: self._preset_name(values[c.reference], values[c.target]), **matched}
+            return named
+        return {**named, **self._match(values, *written)}
 
     def choose_method(self, values: Values) -> Updates:
-        """The method decides which controls show, and which edits there are."""
-        c = self.controls
-        columns = {column: gr.update(visible=key == values[c.method]) for key, column in c.columns.items()}
-        matched = self._match(values[c.method], values[c.reference], values[c.target])
-        return merged(columns, self.choices(values[c.method]), matched)
+        """The method decides which controls show, and which edits there are; one that suits the prompts is chosen, or else the first."""
+        c, method = self.controls, values[self.controls.method]
+        return merged({c.mixed: gr.update(value=[])}, self._enter(method, values[c.reference], values[c.target]))
 
-    def choices(self, method: str) -> Updates:
-        """The lists of edits, fresh from disk."""
-        found = [entry for entry in self.lab.edits() if entry.card.method == method]
-        named = [(entry.name if entry.shipped else f"{entry.name} (yours)", entry.key) for entry in found if entry.usable]
-        refused = [(f"{entry.name} (for another base)", entry.key) for entry in found if not entry.usable]
-        return {self.controls.edit: gr.update(choices=named + refused), self.controls.mixed: gr.update(choices=named)}
+    def start(self, method: str) -> Updates:
+        """The first edit that can be used; the first preset where there is none."""
+        usable, preset = self.view.usable(method), self.presets[0]
+        if usable:
+            return merged(self.view.appear(method), self.view.choices(method), self.with_edit(method, usable[0].key))
+        return merged(self._enter(method, preset.reference, preset.target), self._prompts(preset.reference, preset.target))
+
+    def opened_with(self, method: str, key: str) -> Updates:
+        """An edit that another tab handed over, with the method that uses it: its own, the one shown, or the first that takes it."""
+        entry = next((entry for entry in self.lab.edits() if entry.key == key), None)
+        if entry is not None:
+            able = (entry.card.method, method, *self.controls.forms)
+            method = next((name for name in able if name in self.controls.forms and about(name).edit.takes(entry.card, name)), method)
+        return merged(self.view.appear(method), self.view.choices(method), self.with_edit(method, key))
 
     def refresh(self, values: Values) -> Updates:
         """When the tab is opened again: edits that were trained meanwhile are offered, and the choice stays while its base is loaded."""
-        c = self.controls
-        updates, entries = self.choices(values[c.method]), {entry.key: entry for entry in self.lab.edits()}
+        c, method = self.controls, values[self.controls.method]
+        updates, entries = self.view.choices(method), {entry.key: entry for entry in self.lab.edits()}
         chosen = entries.get(values[c.edit])
         mixed = [key for key in values[c.mixed] or [] if key in entries and entries[key].usable]
         updates = merged(updates, {c.mixed: gr.update(value=mixed)})
         if chosen is not None and chosen.usable:
             return updates
-        updates = merged(updates, self._match(values[c.method], values[c.reference], values[c.target]))
+        updates = merged(updates, self._match({**values, c.edit: None}, values[c.reference], values[c.target]))
         return updates | ({c.message: alert(chosen.why_not)} if chosen is not None else {})
-
-    def first(self, method: str) -> Updates:
-        """The first edit that can be used; the first preset where there is none."""
-        usable = [entry for entry in self.lab.edits() if entry.usable and entry.card.method == method]
-        if usable:
-            return merged(self.choices(method), self.with_edit(method, usable[0].key))
-        c, preset = self.controls, self.presets[0]
-        prompts = {c.reference: preset.reference, c.target: preset.target, c.preset: preset.name}
-        return merged(self.choices(method), prompts, self._match(method, preset.reference, preset.target))
 
     def recalled(self, session: Session, told: Recalled) -> Updates:
         """Puts a request back into the controls. Raises ShiftlabError where its settings are none of the method."""
@@ -115,20 +110,37 @@ class Chooser:
         known = {entry.key for entry in self.lab.edits() if entry.usable}
         keys = [key for key in told.edit_keys if key in known]
         session.picture = told.picture or session.picture  # the square that was edited then: no face is looked for in it
-        reference, target = (getattr(settings, name, "") for name in ("reference_prompt", "target_prompt"))
+        session.drawing = told.drawing
         controls = {
-            c.method: told.method,
-            c.edit: gr.update(value=keys[0] if keys else None),
             c.mixed: gr.update(value=keys[1:]),
-            c.reference: reference,
-            c.target: target,
-            c.preset: self._preset_name(reference, target),
             c.seed: told.seed,
-            c.go: gr.update(value=EDIT if keys else TUNE),
             c.drop: shown(session.picture),
             c.message: _note(told, len(keys)),
         }
-        return merged(self.choices(told.method), controls, self._show(told.method, settings.model_dump()))
+        prompts = self._prompts(*(getattr(settings, name, "") for name in ("reference_prompt", "target_prompt")))
+        first = self.view.chosen(told.method, keys[0] if keys else None)
+        form = self._show(told.method, settings.model_dump())
+        return merged(self.view.appear(told.method), self.view.choices(told.method), first, prompts, controls, form)
+
+    def _enter(self, method: str, reference: str, target: str) -> Updates:
+        """A method with the edit of these prompts; without one, with its first, unless prompts alone say what is wanted."""
+        entry, usable = self.view.of_prompts(method, reference, target), self.view.usable(method)
+        if entry is None and usable and not follows_prompts(self.lab.methods[method]):
+            entry = usable[0]
+        shown = self.with_edit(method, entry.key) if entry else self.view.chosen(method, None)
+        return merged(self.view.appear(method), self.view.choices(method), shown)
+
+    def _match(self, values: Values, reference: str, target: str) -> Updates:
+        """The edit of these prompts; where prompts choose nothing, the edit stays."""
+        c, method = self.controls, values[self.controls.method]
+        entry = self.view.of_prompts(method, reference, target)
+        kept = None if follows_prompts(self.lab.methods[method]) else values[c.edit]
+        return self.view.chosen(method, entry.key if entry else kept)
+
+    def _prompts(self, reference: str, target: str) -> Updates:
+        c = self.controls
+        preset = gr.update(value=self._preset_name(reference, target))
+        return {c.reference: gr.update(value=reference), c.target: gr.update(value=target), c.preset: preset}
 
     def _show(self, method: str, settings: dict[str, Any]) -> Updates:
         form = self.controls.forms[method]
@@ -142,11 +154,6 @@ class Chooser:
     def _preset_name(self, reference: str, target: str) -> str | None:
         preset = find_preset(self.presets, reference, target)
         return preset.name if preset else None
-
-    def _match(self, method: str, reference: str, target: str) -> Updates:
-        c = self.controls
-        entry = edit_for(self.lab.edits(), method, reference, target)
-        return {c.edit: gr.update(value=entry.key if entry else None), c.go: gr.update(value=EDIT if entry else TUNE), c.message: ""}
 
 
 def _note(told: Recalled, found: int) -> str:

@@ -10,9 +10,10 @@ import gradio as gr
 from gradio.components import Component
 
 from core.models.align import frames, takes_aligned_faces
+from ui.edit_draw import canvases
 from ui.edit_layout import Controls
 from ui.edit_show import Updates
-from ui.session import Session
+from ui.session import NOTHING_DRAWN, Session
 from ui.state import LabImage
 from ui.strip import shown
 
@@ -31,19 +32,20 @@ class FaceChoice:
         found = tuple(frames(picture.image)) if session.aligned and picture is not None else ()
         if picture is not None and picture.faces != found:
             picture = replace(picture, faces=found, frame=found[0] if found else None)
-        session.picture = picture
+        session.picture, session.drawing = picture, NOTHING_DRAWN
         return self.show(session)
 
     def show(self, session: Session) -> Updates:
         """The picture with its chosen face outlined, and the list; nothing is looked for."""
         c, picture = self.controls, session.picture
         if not session.aligned or picture is None:
-            return {c.drop: shown(picture), c.face: gr.update(visible=False)}
+            return {c.drop: shown(picture), c.face: gr.update(visible=False), **canvases(c, session, self.lab)}
         found = picture.faces or ((picture.frame,) if picture.frame else ())
         choices = [(f"Face {index + 1} of {len(found)}", index) for index in range(len(found))]
         choices.append(("The whole picture" if found else "No face found: the whole picture", WHOLE))
         chosen = found.index(picture.frame) if picture.frame in found else WHOLE
-        return {c.drop: shown(picture), c.face: gr.update(choices=choices, value=chosen, visible=True)}
+        there = {c.drop: shown(picture), c.face: gr.update(choices=choices, value=chosen, visible=True)}
+        return {**there, **canvases(c, session, self.lab)}
 
     def choose(self, values: Mapping[Component, Any], session: Session) -> Updates:
         """Another face, or the whole picture."""
@@ -51,6 +53,7 @@ class FaceChoice:
         if picture is not None:
             known = index is not None and 0 <= index < len(picture.faces)
             session.picture = replace(picture, frame=picture.faces[index] if known else None)
+            session.drawing = NOTHING_DRAWN
         return self.show(session)
 
     def refresh(self, session: Session) -> Updates:

@@ -10,7 +10,10 @@ import gradio as gr
 from gradio.components import Component
 
 from core.methods import that_edit
+from ui.edit_draw import editor, marker, paints
+from ui.edit_strengths import PICTURES as STRIP
 from ui.forms import Form, build_form
+from ui.methods import line_html
 from ui.session import Session
 from ui.state import SESSION_SECONDS
 
@@ -27,15 +30,20 @@ class Controls:
     drop: gr.Image
     face: gr.Dropdown
     examples: gr.Gallery
+    canvas: gr.Column
+    strokes: gr.ImageEditor
+    mask: gr.ImageEditor
     method: gr.Dropdown
+    line: gr.HTML
     edit: gr.Dropdown
+    mixed: gr.Dropdown
     preset: gr.Dropdown
     reference: gr.Textbox
     target: gr.Textbox
     forms: dict[str, Form]
     columns: dict[str, gr.Column]
+    strengths: gr.Button
     seed: gr.Number
-    mixed: gr.Dropdown
     go: gr.Button
     live: gr.Checkbox
     message: gr.HTML
@@ -58,6 +66,7 @@ class Results:
     caption: gr.HTML
     scores: gr.HTML
     download: gr.DownloadButton
+    strip: gr.Gallery
     gallery: gr.Gallery
     click: gr.Radio
 
@@ -84,29 +93,42 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
         )  # fmt: skip
         face = gr.Dropdown([], label="Face", visible=False, interactive=True, filterable=False, elem_id="edit-face")
         examples = _strip("Examples", "edit-examples")
+        canvas, strokes, mask = _canvas()
     names = [(type(method).__name__, key) for key, method in that_edit(lab.methods).items()]
     with gr.Column(elem_classes="card"):
+        method = gr.Dropdown(names, value=names[0][1], label="Method", interactive=True, filterable=False, elem_id="edit-method")
+        line = gr.HTML(line_html(names[0][1]), elem_classes="under")
         with gr.Row(elem_classes="pair"):
-            method = gr.Dropdown(
-                names, value=names[0][1], label="Method", interactive=True, filterable=False, elem_id="edit-method", min_width=120
-            )
             edit = gr.Dropdown([], label="Edit", interactive=True, elem_id="edit-edit", min_width=120)
+            mixed = gr.Dropdown([], value=[], multiselect=True, label="Mix with", interactive=True, elem_id="edit-mixed", min_width=120)
         preset = gr.Dropdown(presets, value=None, label="Prompts", interactive=True, elem_id="edit-preset")
         reference = gr.Textbox("", label="Reference prompt", interactive=True, max_lines=2, elem_id="edit-reference")
         target = gr.Textbox("", label="Target prompt", interactive=True, max_lines=2, elem_id="edit-target")
     with gr.Column(elem_classes="card"):
         forms, columns = _forms(lab.methods, names[0][1])
-        with gr.Accordion("Seed and mixing", open=False, elem_classes="more"):
-            seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1, interactive=True, elem_id="edit-seed")
-            mixed = gr.Dropdown(
-                [], value=[], multiselect=True, max_choices=3, label="Mix with", interactive=True, elem_id="edit-mixed",
-                info="more edits in the same pass, in the ratios set above; equal parts by default",
-            )  # fmt: skip
+        with gr.Accordion("Seed", open=False, elem_classes="more"):
+            seed = gr.Number(
+                0, label="Seed", show_label=False, precision=0, minimum=0, maximum=2**31 - 1, interactive=True, elem_id="edit-seed"
+            )
+        strengths = gr.Button("Strip of strengths", size="sm", elem_id="edit-strengths")
     message = gr.HTML("", elem_id="edit-message")
     with gr.Row(elem_classes="go-row"):
         go = gr.Button("Edit", variant="primary", elem_id="edit-go", scale=3)
         live = gr.Checkbox(True, label="Live", interactive=True, container=False, elem_id="edit-live", scale=1, min_width=72)
-    return Controls(drop, face, examples, method, edit, preset, reference, target, forms, columns, seed, mixed, go, live, message)
+    return Controls(
+        drop, face, examples, canvas, strokes, mask, method, line, edit, mixed, preset, reference, target, forms, columns, strengths, seed,
+        go, live, message,
+    )  # fmt: skip
+
+
+def _canvas() -> tuple[gr.Column, gr.ImageEditor, gr.ImageEditor]:
+    """Strokes and a mask on the picture, for methods to which they mean something."""
+    with gr.Column(visible=False, elem_classes="canvas-card") as canvas, gr.Tabs():
+        with gr.Tab("Paint strokes"):
+            strokes = editor("Strokes", paints(), "edit-strokes")
+        with gr.Tab("Mark what may change"):
+            mask = editor("Mask", marker(), "edit-mask")
+    return canvas, strokes, mask
 
 
 def _forms(methods: Mapping[str, Any], chosen: str) -> tuple[dict[str, Form], dict[str, gr.Column]]:
@@ -138,6 +160,10 @@ def _results() -> Results:
         caption = gr.HTML("", elem_id="edit-caption")
         progress = gr.HTML("", elem_id="edit-progress")
     scores = gr.HTML("", elem_id="edit-scores")
+    strip = gr.Gallery(
+        label="Strip of strengths", columns=STRIP, height="auto", allow_preview=False, object_fit="cover", buttons=[], interactive=False,
+        visible=False, elem_id="edit-strip", elem_classes="strip strengths", type="pil", format="png",
+    )  # fmt: skip
     with gr.Column(elem_classes="card history"):
         with gr.Row(elem_classes="history-row"):
             gr.HTML('<h2 class="heading">This session</h2>', min_width=100)
@@ -146,7 +172,7 @@ def _results() -> Results:
                 elem_id="edit-click",
             )  # fmt: skip
         gallery = _strip("History", "edit-history")
-    return Results(progress, slider, image, view, in_photo, caption, scores, download, gallery, click)
+    return Results(progress, slider, image, view, in_photo, caption, scores, download, strip, gallery, click)
 
 
 def _strip(label: str, elem_id: str) -> gr.Gallery:

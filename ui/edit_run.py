@@ -10,14 +10,17 @@ import gradio as gr
 from gradio.components import Component
 
 from core.data.png import write_png
+from core.methods import that_train
 from core.types import ShiftlabError
 from ui.edit_layout import Controls, Results
 from ui.edit_show import Updates, alert, progress_html, result_updates
+from ui.edit_strengths import strength_pictures
 from ui.history import gallery_items
+from ui.methods import about, teacher_of
 from ui.preview import Progress, watch
 from ui.prompts import check_prompts
 from ui.requests import Plan
-from ui.session import Session, Shot
+from ui.session import NOTHING_DRAWN, Session, Shot
 from ui.state import Shared, ToTune
 
 Values = Mapping[Component, Any]
@@ -42,7 +45,12 @@ class Runner:
         keys = (*first, *(key for key in values[c.mixed] or [] if key not in first))
         names = {entry.key: entry.name for entry in self.lab.edits()}
         title = " + ".join(names.get(key, "an edit that is gone") for key in keys)
-        return Plan(session.picture, settings, keys, int(values[c.seed] or 0), title)
+        drawing = session.drawing if about(values[c.method]).draws else NOTHING_DRAWN
+        return Plan(session.picture, settings, keys, int(values[c.seed] or 0), title or "redrawn", drawing)
+
+    def ready(self, values: Values) -> bool:
+        """Whether the method has what it needs."""
+        return bool(values[self.controls.edit]) or not about(values[self.controls.method]).required
 
     def coarse(self, values: Values) -> Iterator[Updates]:
         """The first picture: few generation steps. Draws a new ticket, so that a full picture under way stops."""
@@ -64,8 +72,8 @@ class Runner:
             yield from self.full(values)
 
     def press(self, values: Values) -> Iterator[Updates]:
-        """The button: Edit where an edit is chosen, else everything goes to Tune."""
-        if values[self.controls.edit]:
+        """The button: Edit where the method has what it needs, else everything goes to Tune."""
+        if self.ready(values):
             yield from self.coarse(values)
         else:
             yield self._to_tune(values)
@@ -79,7 +87,7 @@ class Runner:
 
     def _run(self, values: Values, ticket: int, coarse: bool) -> Iterator[Updates]:
         session: Session = values[self.session]
-        if not values[self.controls.edit]:
+        if not self.ready(values):
             return
         try:
             plan = self.plan(values)
@@ -101,15 +109,33 @@ class Runner:
         gallery = {self.results.gallery: gr.update(value=gallery_items(session), selected_index=None)}
         return updates | gallery | self.save(session.shown, session.in_photo)
 
-    def _to_tune(self, values: Values) -> Updates:
-        c = self.controls
+    def strip(self, values: Values) -> Iterator[Updates]:
+        """One picture at every strength, each shown as soon as it is there."""
+        session: Session = values[self.session]
+        ticket = session.new_ticket()
+        if not self.ready(values):
+            yield self._to_tune(values)
+            return
         try:
-            check_prompts(values[c.reference], values[c.target])
             plan = self.plan(values)
+            for pictures in strength_pictures(self.lab, plan, lambda: session.ticket == ticket):
+                yield {self.results.strip: gr.update(value=pictures, visible=True, selected_index=None), self.controls.message: ""}
+        except ShiftlabError as error:
+            yield {self.controls.message: alert(str(error))}
+
+    def _to_tune(self, values: Values) -> Updates:
+        """What is missing is trained there: by the method itself, towards these prompts, or by one that tunes bases."""
+        c, method = self.controls, values[self.controls.method]
+        teacher = teacher_of(method, that_train(self.lab.methods))
+        given: dict[str, Any] = {}
+        try:
+            plan = self.plan(values)
+            if "target_prompt" in self.lab.methods[teacher].train_settings.model_fields:
+                check_prompts(values[c.reference], values[c.target])
+                given = {"reference_prompt": values[c.reference].strip(), "target_prompt": values[c.target].strip()}
         except ShiftlabError as error:
             return {c.message: alert(str(error))}
-        given = {"reference_prompt": values[c.reference].strip(), "target_prompt": values[c.target].strip()}
-        if hasattr(plan.settings, "return_step"):
+        if given and teacher == method and hasattr(plan.settings, "return_step"):
             given["return_step"] = plan.settings.return_step
-        handed = ToTune(values[c.method], given, (plan.picture,))
+        handed = ToTune(teacher, given, (plan.picture,))
         return {self.shared.to_tune: handed, self.shared.tabs: gr.Tabs(selected="tune"), c.message: ""}

@@ -34,6 +34,7 @@ def result_updates(results: Results, session: Session, view: str, lab: Any) -> U
         **picture_updates(results, before, after, view),
         **scores,
         results.in_photo: gr.update(visible=shot.picture.frame is not None),
+        results.strip: gr.update(visible=False),
         results.caption: caption_html(session, shot, lab),
         results.progress: "",
     }

@@ -15,15 +15,21 @@ from gradio.components import Component
 from core.data.png import read_request
 from core.types import ShiftlabError
 from ui.edit_choose import Chooser, Values
+from ui.edit_draw import drawing, masked, painted
 from ui.edit_face import FaceChoice
 from ui.edit_layout import COMPARE, build_layout
 from ui.edit_run import Runner
 from ui.edit_show import Updates, alert, empty_html, merged, result_updates
+from ui.edit_strengths import strengths
 from ui.prompts import load_presets
 from ui.requests import recall
 from ui.session import Session
 from ui.state import Shared
 from ui.strip import Strip, read_picture, shown
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+SLOW: dict[str, Any] = {"concurrency_id": "edit", "concurrency_limit": 8}
+LAST = "always_last"
 
 
 def build(lab: Any, shared: Shared) -> None:
@@ -48,7 +54,7 @@ class EditTab:
         session.started = True
         first = self.faces.take(session, session.picture or next(iter(self.strip.all([])), None))
         pictures = {c.examples: self.strip.thumbnails(values[self.shared.source])}
-        return pictures | first | {self.results.caption: empty_html()} | self.chooser.first(values[c.method])
+        return pictures | first | {self.results.caption: empty_html()} | self.chooser.start(values[c.method])
 
     def opened(self, values: Values) -> Updates:
         """The tab was selected, also by the page itself while it loads."""
@@ -85,6 +91,12 @@ class EditTab:
     def choose_face(self, values: Values) -> Updates:
         """Another face of the same photograph."""
         return {self.controls.message: ""} | self.faces.choose(values, values[self.session])
+
+    def choose_strength(self, values: Values, event: gr.SelectData) -> Updates:
+        """A click on the strip of strengths."""
+        form = self.controls.forms[values[self.controls.method]]
+        plan = self.runner.plan(values)
+        return {form.components["strength"]: strengths(plan.settings)[event.index]}
 
     def new_source(self, values: Values) -> Updates:
         """The Data tab's source images changed: they stand first in the strip."""
@@ -125,8 +137,8 @@ class EditTab:
         except ShiftlabError as error:
             return {c.message: alert(str(error))}
         picture = self.faces.take(session, given.image) if given.image else self.faces.show(session)
-        chosen = self.chooser.with_edit(values[c.method], given.edit_key) if given.edit_key else {}
-        return merged(self.chooser.choices(values[c.method]), picture, chosen)
+        chosen = self.chooser.opened_with(values[c.method], given.edit_key) if given.edit_key else {}
+        return merged(picture, chosen)
 
     # --- wiring -------------------------------------------------------------------------------------------------------------------
 
@@ -145,16 +157,20 @@ class EditTab:
         self._then_run(self._on(c.edit.input, choose.choose_edit))
         self._then_run(self._on(c.preset.input, choose.choose_preset))
         self._then_run(self._on(c.method.input, choose.choose_method))
+        for part, how in ((c.strokes, painted), (c.mask, masked)):
+            self._then_run(part.input(drawing(how), [self.session, part], None, trigger_mode=LAST, **QUIET))
         for prompt in (c.reference, c.target):
-            self._on(prompt.change, choose.write_prompts, trigger_mode="always_last")  # `input` misses a paste
+            self._on(prompt.change, choose.write_prompts, trigger_mode=LAST)  # `input` misses a paste
             self._run(prompt.submit, run.press, run.full)
         self._on(shared.tab["edit"].select, self.opened)
         self._then_run(self._on(shared.to_edit.change, self.handed, {shared.to_edit}), live=False)
         self._run(c.go.click, run.press, run.full)
         self._wire_live()
-        self._on(r.view.input, self.look, trigger_mode="always_last")
+        self._on(r.view.input, self.look, trigger_mode=LAST)
         self._on(r.in_photo.input, self.choose_whole, {r.in_photo})
         self._on(r.gallery.select, self.choose_shot, {r.click})
+        c.strengths.click(self._never_silent(run.strip), self._inputs(), self._run_outputs(), **QUIET, **SLOW)
+        self._then_run(self._on(r.strip.select, self.choose_strength))
 
     def _wire_live(self) -> None:
         """Settings, seed and mixing: the preview follows."""
@@ -168,7 +184,8 @@ class EditTab:
 
     def _outputs(self) -> list[Component]:
         c = self.controls
-        plain = [c.drop, c.face, c.examples, c.method, c.edit, c.mixed, c.preset, c.reference, c.target, c.seed, c.go, c.message]
+        plain = [c.drop, c.face, c.examples, c.canvas, c.strokes, c.mask, c.method, c.line, c.edit, c.mixed]
+        plain += [c.preset, c.reference, c.target, c.strengths, c.seed, c.go, c.message]
         forms = [part for form in c.forms.values() for part in form.outputs()]
         return [*plain, *c.columns.values(), *forms, *self.results.outputs(), self.shared.to_tune, self.shared.tabs]
 
@@ -178,13 +195,12 @@ class EditTab:
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Any], more: set[Component] = frozenset(), **options: Any) -> Any:
         """A quick handler."""
-        return event(handler, self._inputs() | more, self._outputs(), show_progress="hidden", api_visibility="private", **options)
+        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **options)
 
-    def _run(self, event: Callable[..., Any], first: Callable[..., Any], second: Callable[..., Any], mode: str = "always_last") -> Any:
+    def _run(self, event: Callable[..., Any], first: Callable[..., Any], second: Callable[..., Any], mode: str = LAST) -> Any:
         """The coarse picture, then the full one."""
-        options = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "edit", "concurrency_limit": 8}
-        begun = event(self._never_silent(first), self._inputs(), self._run_outputs(), trigger_mode=mode, **options)
-        return begun.then(self._never_silent(second), self._inputs(), self._run_outputs(), trigger_mode="multiple", **options)
+        begun = event(self._never_silent(first), self._inputs(), self._run_outputs(), trigger_mode=mode, **QUIET, **SLOW)
+        return begun.then(self._never_silent(second), self._inputs(), self._run_outputs(), trigger_mode="multiple", **QUIET, **SLOW)
 
     def _never_silent(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         """The handler with a first yield that changes nothing: Gradio empties every output of a generator that ends without one."""

@@ -41,7 +41,7 @@ class About:
     learns: Literal["source", "target", "both"] = "source"
 
 
-TUNED = Slot("Base tuned to the target", "tuned")
+TUNED, OWN_BASE = Slot("Base tuned to the target", "tuned"), Slot("Base tuned to the target")
 TEACHERS = ("sdft", "domainstudio", "diffusionclip")
 ABOUT = {
     "diffusionclip": About("Fine-tunes the whole network towards a prompt and carries the inverted picture across with it."),
@@ -59,8 +59,14 @@ ABOUT = {
         "Into noise with the loaded base, out of it with one tuned to another domain.",
         TUNED, None, teacher=TEACHERS, offer="Tune a second base",
     ),
-    "sdft": About("Carries the base to a small target set; its former self keeps what the set lacks.", learns="target"),
-    "domainstudio": About("Carries the base to about ten pictures and keeps the variety it had.", learns="target"),
+    "sdft": About(
+        "Tunes the base to a small target set, whose gaps its former self fills; then redraws with it.",
+        OWN_BASE, None, offer="Tune a base to target pictures", draws=True, learns="target",
+    ),
+    "domainstudio": About(
+        "Tunes the base to about ten pictures and keeps the variety it had; then redraws with it.",
+        OWN_BASE, None, offer="Tune a base to a few pictures", draws=True, learns="target",
+    ),
 }  # fmt: skip
 
 
@@ -79,3 +85,8 @@ def follows_prompts(method: Any) -> bool:
     """Whether this method's edits belong to prompts, so that prompts choose the edit."""
     trained, used = method.train_settings, method.edit_settings
     return all(settings is not None and "target_prompt" in settings.model_fields for settings in (trained, used))
+
+
+def line_html(method: str) -> str:
+    """What the method does, in a line."""
+    return f'<p class="help">{about(method).line}</p>'

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from core.types import ShiftlabError
 
@@ -32,16 +31,6 @@ def load_presets(path: Path = PRESETS) -> list[PromptPreset]:
 def find_preset(presets: Iterable[PromptPreset], reference: str, target: str) -> PromptPreset | None:
     """The preset with these prompts, if there is one."""
     return next((preset for preset in presets if same_words(preset.reference, reference) and same_words(preset.target, target)), None)
-
-
-def edit_for(edits: Iterable[Any], method: str, reference: str, target: str) -> Any | None:
-    """The first usable edit of a method whose card names these prompts; None where nothing was trained for them."""
-    for entry in edits:
-        card = entry.card
-        told = same_words(card.reference_prompt, reference) and same_words(card.target_prompt, target)
-        if entry.usable and card.method == method and told:
-            return entry
-    return None
 
 
 def check_prompts(reference: str, target: str) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from PIL import Image
 
-from core.data.images import decode_image, to_pil
+from core.data.images import decode_image, to_mask, to_pil, to_tensor
 from core.data.png import png_bytes
 from core.models.align import as_seen
 from core.types import EditRequest, Settings, ShiftlabError
+from ui.session import NOTHING_DRAWN, Drawing
 from ui.state import LabImage
 
 VERSION = 1
@@ -22,13 +23,14 @@ PICTURE_LIMIT = 48_000  # characters of base64; a 64 px picture has about 10 000
 
 @dataclass(frozen=True)
 class Plan:
-    """What the Edit tab asks for: one picture, one method's settings, none, one or several edits by key, and a seed."""
+    """What the Edit tab asks for: one picture, one method's settings, none, one or several edits by key, a seed, and what was drawn."""
 
     picture: LabImage
     settings: Settings
     edit_keys: tuple[str, ...] = ()
     seed: int = 0
     title: str = ""
+    drawing: Drawing = NOTHING_DRAWN
 
     @property
     def has_coarse(self) -> bool:
@@ -41,21 +43,26 @@ class Plan:
 
     def request(self, lab: Any) -> EditRequest:
         """Loads the edits; raises ShiftlabError where no base is loaded, and for an edit that belongs to another one."""
-        images = as_seen(self.picture.image, self.picture.frame, lab.context().base.image_size)
-        return EditRequest(images, self.settings, tuple(lab.load_edit(key) for key in self.edit_keys), self.seed)
+        size, drawn = lab.context().base.image_size, self.drawing
+        images = as_seen(self.picture.image, self.picture.frame, size)
+        painted = to_tensor([drawn.painted], size) if drawn.painted else None
+        mask = to_mask(drawn.mask, size) if drawn.mask else None
+        return EditRequest(images, self.settings, tuple(lab.load_edit(key) for key in self.edit_keys), self.seed, painted, mask)
 
     def square(self, lab: Any) -> Image.Image:
         """The picture as the model sees it."""
-        return to_pil(as_seen(self.picture.image, self.picture.frame, lab.base.image_size))
+        return square_of(self.picture, lab)
 
     def record(self, lab: Any) -> dict[str, Any]:
         """Plain JSON data from which `Recalled` restores this plan; holds the picture itself where it is small enough."""
         picture: dict[str, Any] = {"name": self.picture.name}
         if self.picture.frame:
             picture["face"] = [round(value, 1) for value in (*self.picture.frame.centre, *self.picture.frame.half)]
-        encoded = base64.b64encode(png_bytes(self.square(lab), {})).decode()
-        if len(encoded) <= PICTURE_LIMIT:
-            picture["png"] = encoded
+        side = lab.base.image_size
+        parts = {"png": self.square(lab), "painted": self.drawing.painted, "mask": self.drawing.mask}
+        small = {name: to_pil(to_tensor([part], side)) for name, part in parts.items() if part is not None}
+        encoded = {name: base64.b64encode(png_bytes(part, {})).decode() for name, part in small.items()}
+        picture |= {name: text for name, text in encoded.items() if len(text) <= PICTURE_LIMIT}
         return {
             "version": VERSION,
             "method": self.settings.method,
@@ -68,6 +75,11 @@ class Plan:
         }
 
 
+def square_of(picture: LabImage, lab: Any) -> Image.Image:
+    """A picture as the loaded base sees it: its square, in the base's size."""
+    return to_pil(as_seen(picture.image, picture.frame, lab.base.image_size))
+
+
 @dataclass(frozen=True)
 class Recalled:
     """A record read back. Nothing in it is trusted: the settings class and `lab.load_edit` judge it like any input."""
@@ -78,6 +90,7 @@ class Recalled:
     seed: int
     picture: LabImage | None
     other_base: bool
+    drawing: Drawing = NOTHING_DRAWN
 
 
 def recall(record: dict[str, Any], lab: Any) -> Recalled:
@@ -93,13 +106,19 @@ def recall(record: dict[str, Any], lab: Any) -> Recalled:
         seed=seed if isinstance(seed, int) else 0,
         picture=_picture(record.get("picture")),
         other_base=lab.base is not None and record.get("base") != lab.base.fingerprint,
+        drawing=Drawing(_decoded(record.get("picture"), "painted"), _decoded(record.get("picture"), "mask")),
     )
 
 
 def _picture(kept: Any) -> LabImage | None:
-    if not isinstance(kept, dict) or not isinstance(kept.get("png"), str):
+    image = _decoded(kept, "png")
+    return LabImage(str(kept.get("name", "picture"))[:80], image) if image is not None else None
+
+
+def _decoded(kept: Any, name: str) -> Image.Image | None:
+    if not isinstance(kept, dict) or not isinstance(kept.get(name), str):
         return None
     try:
-        return LabImage(str(kept.get("name", "picture"))[:80], decode_image(base64.b64decode(kept["png"], validate=True)))
+        return decode_image(base64.b64decode(kept[name], validate=True))
     except (binascii.Error, ShiftlabError):
         return None

@@ -14,6 +14,17 @@ from ui.state import LabImage
 KEPT = 24  # results; older ones are dropped
 
 
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """What was drawn on the square that the model sees: the square with strokes over it, and a mask, white where it may change."""
+
+    painted: Image.Image | None = None
+    mask: Image.Image | None = None
+
+
+NOTHING_DRAWN = Drawing()
+
+
 @dataclass(frozen=True)
 class Shot:
     """One result: what went in, what came out, and the record that goes into its PNG."""
@@ -48,6 +59,7 @@ class Session:
     ticket: int = 0
     numbered: int = 0
     picture: LabImage | None = None
+    drawing: Drawing = NOTHING_DRAWN
     shown: Shot | None = None
     against: Shot | None = None  # the other result of a comparison; its `after` then stands as "before"
     shots: list[Shot] = field(default_factory=list)  # oldest first

@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 from ui.edit_show import alert
+from ui.methods import line_html
 from ui.state import Shared
-from ui.tune_layout import Controls, aims, image_choices, learns_source, line_html
+from ui.tune_layout import Controls, aims, image_choices, learns_source
 from ui.tune_presets import Preset, preset_for, tune_presets
 from ui.tune_request import Pictures, submit
 from ui.tune_targets import target_choices

@@ -11,7 +11,7 @@ from gradio.components import Component
 from core.methods import that_train
 from core.types import Settings
 from ui.forms import Form, build_form
-from ui.methods import about
+from ui.methods import about, line_html
 from ui.tune_presets import Preset, tune_presets
 from ui.tune_request import PORTRAITS, SOURCE
 from ui.tune_targets import SET, target_choices
@@ -87,11 +87,6 @@ def learns_source(method: str) -> bool:
 def aims(method: str, settings_class: type[Settings]) -> bool:
     """Whether pictures of the target mean something to it."""
     return about(method).learns != "source" or "image_weight" in settings_class.model_fields
-
-
-def line_html(method: str) -> str:
-    """What the method does, in a line."""
-    return f'<p class="help">{about(method).line}</p>'
 
 
 def _controls(lab: Any) -> Controls:

@@ -186,6 +186,11 @@ def to_tensor(images: list[Image.Image], size: int) -> Tensor:
     return pixels.permute(0, 3, 1, 2).to(torch.float32).div(127.5).sub(1.0).contiguous()
 
 
+def to_mask(image: Image.Image, size: int) -> Tensor:
+    """A black and white picture → `(1, 1, size, size)` float32 in [0, 1], 1 where it is white."""
+    return (to_tensor([image.convert("RGB")], size)[:, :1] + 1.0) / 2.0
+
+
 def to_pil(image: Tensor) -> Image.Image:
     """One tensor `(3, H, W)` or `(1, 3, H, W)` in [-1, 1] (clamped) as an RGB picture."""
     if image.dim() == 4 and image.shape[0] == 1:

@@ -1,33 +1,51 @@
-"""A lab without networks: its edits turn pictures grey, at once. What the page needs of `core.lab.Lab`, and nothing more."""
+"""A lab without networks: its methods have real settings and turn pictures grey, at once. What the page needs of `core.lab.Lab`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from types import SimpleNamespace
 
-from core.methods.diffusionclip_settings import DiffusionCLIPEdit
+from core.methods.ddib import DDIBSettings
+from core.methods.diffusionclip_settings import DiffusionCLIPEdit, DiffusionCLIPTune
+from core.methods.egsde import EGSDESettings
+from core.methods.egsde_train import EGSDETune
+from core.methods.sdedit import SDEditSettings
 from core.types import Edit, EditCard, EditRequest, EditResult, ShiftlabError, StepEvent
 
-PHOTO = "a photo of a person"
+PHOTO, SKETCH = "a photo of a person", "a pencil sketch of a person"
 
 
-def entry(key: str, target: str, shipped: bool = True, why_not: str = "") -> SimpleNamespace:
+def entry(
+    key: str, target: str, shipped: bool = True, why_not: str = "", method: str = "diffusionclip", weights: str = "full"
+) -> SimpleNamespace:
     card = EditCard(
-        name=key.replace("-", " "), method="diffusionclip", base_fingerprint="here" if not why_not else "elsewhere",
-        reference_prompt=PHOTO, target_prompt=target, settings={"return_step": 601},
+        name=key.replace("-", " "), method=method, base_fingerprint="here" if not why_not else "elsewhere",
+        reference_prompt=PHOTO if target else "", target_prompt=target, settings={"return_step": 601}, weights=weights,
     )  # fmt: skip
     return SimpleNamespace(key=key, name=card.name, card=card, shipped=shipped, usable=not why_not, why_not=why_not)
 
 
 class DiffusionCLIP:
-    edit_settings = DiffusionCLIPEdit
+    edit_settings, train_settings = DiffusionCLIPEdit, DiffusionCLIPTune
+
+
+class SDEdit:
+    edit_settings, train_settings = SDEditSettings, None
+
+
+class EGSDE:
+    edit_settings, train_settings = EGSDESettings, EGSDETune
+
+
+class DDIB:
+    edit_settings, train_settings = DDIBSettings, None
 
 
 class FakeLab:
     """`asked` keeps every request; `on_step` is called at each step, so that a test can change its mind in between."""
 
     def __init__(self) -> None:
-        self.methods = {"diffusionclip": DiffusionCLIP()}
+        self.methods = {"diffusionclip": DiffusionCLIP(), "sdedit": SDEdit(), "egsde": EGSDE(), "ddib": DDIB()}
         self.base = SimpleNamespace(image_size=16, fingerprint="here")
         self.identity = SimpleNamespace(name="fake identity", floor=0.1, ceiling=0.9)
         self.perceptual = SimpleNamespace(name="fake features")

@@ -4,77 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
-import gradio as gr
 import pytest
 from PIL import Image
 
 from core.data.frame import Frame
 from core.data.png import read_request, write_png
-from tests.ui.fake_lab import PHOTO, FakeLab
+from tests.ui.fake_lab import PHOTO, SKETCH, FakeLab
+from tests.ui.visitor import Visitor
 from ui import edit_face
 from ui.edit_layout import COMPARE, DIFFERENCE, SLIDER
 from ui.edit_tab import EditTab
-from ui.session import Session
-from ui.state import LabImage, ToEdit, create_shared
-
-SKETCH = "a pencil sketch of a person"
-
-
-class Visitor:
-    """One visitor's page: the values in the components, changed as the handlers say."""
-
-    def __init__(self, tab: EditTab) -> None:
-        self.tab = tab
-        self.session = Session()
-        parts = {*tab._inputs(), tab.controls.drop, tab.shared.to_edit, tab.results.click, tab.results.in_photo}
-        self.values: dict[Any, Any] = {part: getattr(part, "value", None) for part in parts}
-        self.values |= {tab.session: self.session, tab.shared.source: []}
-        self.shown: dict[Any, Any] = {}
-
-    def take(self, updates: dict[Any, Any]) -> dict[Any, Any]:
-        assert updates, "Gradio takes an empty dict for a value"
-        assert set(updates) <= set(self.tab._outputs())
-        for part, update in updates.items():
-            change = update if isinstance(update, dict) and "__type__" in update else {"value": update}
-            if "value" in change:
-                self.values[part] = self.shown[part] = change["value"]
-        return updates
-
-    def run(self) -> None:
-        for handler in (self.tab.runner.press, self.tab.runner.full):
-            for updates in handler(self.values):
-                self.take(updates)
-
-    def type(self, reference: str, target: str) -> dict[Any, Any]:
-        c = self.tab.controls
-        self.values |= {c.reference: reference, c.target: target}
-        return self.take(self.tab.chooser.write_prompts(self.values))
-
-
-@pytest.fixture(scope="module")
-def tab() -> EditTab:
-    """Built once: the tab itself keeps nothing of a visitor."""
-    with gr.Blocks() as page:
-        shared = create_shared(page)
-        with gr.Tabs() as shared.tabs, gr.Tab("Edit", id="edit") as shared.tab["edit"]:
-            tab = EditTab(FakeLab(), shared)
-            tab.wire()
-    return tab
-
-
-@pytest.fixture
-def lab(tab: EditTab) -> FakeLab:
-    tab.lab.forget()
-    return tab.lab
-
-
-@pytest.fixture
-def visitor(tab: EditTab, lab: FakeLab) -> Visitor:
-    visitor = Visitor(tab)
-    visitor.take(visitor.tab.start(visitor.values))
-    return visitor
+from ui.state import LabImage, ToEdit
 
 
 def test_the_page_starts_with_an_example_an_edit_and_its_settings(visitor: Visitor) -> None:

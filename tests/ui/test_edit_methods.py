@@ -1,0 +1,114 @@
+"""Several methods in the Edit tab: the form, the edits, what lacks, drawing, and the strip of strengths."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from PIL import Image
+from pydantic import Field
+
+from core.types import Settings
+from tests.ui.fake_lab import SKETCH, FakeLab, entry
+from tests.ui.visitor import Visitor
+from ui.edit_draw import drawing, masked, painted
+from ui.edit_strengths import strengths
+from ui.session import NOTHING_DRAWN
+from ui.state import ToEdit
+
+
+def test_each_method_brings_its_own_form_and_edits(visitor: Visitor) -> None:
+    c = visitor.tab.controls
+    for method in visitor.tab.lab.methods:
+        visitor.switch(method)
+        assert [key for key, column in c.columns.items() if visitor.about[column]["visible"]] == [method]
+        assert visitor.about[c.canvas]["visible"] == (method == "sdedit")
+        assert visitor.about[c.strengths]["visible"] == (method == "diffusionclip")
+    assert [key for _, key in visitor.about[c.edit]["choices"]] == ["pencil-sketch", "my-night", "alien"]
+    assert visitor.about[c.edit]["label"] == "Base tuned to the target" and visitor.values[c.edit] == "pencil-sketch"
+
+
+def test_a_method_that_lacks_an_edit_says_so_and_leads_to_its_training(visitor: Visitor) -> None:
+    c = visitor.tab.controls
+    visitor.switch("egsde")
+    assert visitor.values[c.edit] is None and visitor.values[c.go] == "Train a domain classifier"
+    assert "EGSDE needs a domain classifier" in visitor.values[c.message]
+    visitor.run()
+    handed = visitor.shown[visitor.tab.shared.to_tune]
+    assert (handed.method, handed.settings) == ("egsde", {})
+
+
+def test_what_needs_a_second_base_is_led_to_a_method_that_tunes_one(visitor: Visitor, lab: FakeLab) -> None:
+    lab.offered = []
+    visitor.switch("ddib")
+    assert visitor.values[visitor.tab.controls.go] == "Tune a second base"
+    visitor.run()
+    handed = visitor.shown[visitor.tab.shared.to_tune]
+    assert handed.method == "diffusionclip" and handed.settings["target_prompt"] == SKETCH
+
+
+def test_a_method_that_needs_no_edit_runs_without_and_with_one(visitor: Visitor, lab: FakeLab) -> None:
+    lab.offered = []
+    visitor.switch("sdedit")
+    assert visitor.values[visitor.tab.controls.edit] == ""
+    visitor.run()
+    assert lab.asked[-1].edits == () and lab.asked[-1].settings.method == "sdedit"
+
+
+def test_strokes_and_a_mask_are_asked_for_kept_and_brought_back(visitor: Visitor, lab: FakeLab) -> None:
+    tab, c = visitor.tab, visitor.tab.controls
+    visitor.switch("sdedit")
+    layer = Image.new("RGBA", (320, 320))
+    layer.paste("red", (0, 0, 160, 320))
+    drawn = {"background": None, "layers": [layer], "composite": Image.new("RGBA", (320, 320), "red")}
+    drawing(painted)(visitor.session, drawn)
+    drawing(masked)(visitor.session, drawn)
+    visitor.run()
+    request = lab.asked[-1]
+    assert request.painted.shape == (1, 3, 16, 16) and request.mask.shape == (1, 1, 16, 16)
+    assert request.mask[..., :5].min() > 0.99 and request.mask[..., 11:].max() < 0.01
+
+    visitor.take(tab.choose_picture(visitor.values, SimpleNamespace(index=1)))
+    assert visitor.session.drawing.painted is None, "strokes belong to their picture"
+    visitor.take(tab.choose_shot(visitor.values, SimpleNamespace(index=0)))
+    visitor.run()
+    assert lab.asked[-1].mask.equal(request.mask) and lab.asked[-1].painted.equal(request.painted)
+    assert c.strokes in visitor.shown
+
+    visitor.switch("diffusionclip")
+    visitor.run()
+    assert lab.asked[-1].mask is None, "a mask means nothing to it"
+
+
+def test_an_untouched_canvas_draws_nothing() -> None:
+    blank = {"background": None, "layers": [Image.new("RGBA", (8, 8))], "composite": Image.new("RGB", (8, 8))}
+    assert painted(blank, NOTHING_DRAWN).painted is None and masked(None, NOTHING_DRAWN).mask is None
+
+
+def test_the_strip_of_strengths(visitor: Visitor, lab: FakeLab) -> None:
+    tab, c = visitor.tab, visitor.tab.controls
+    for updates in tab.runner.strip(visitor.values):
+        visitor.take(updates)
+    captions = [caption for _, caption in visitor.values[tab.results.strip]]
+    assert captions == ["0", "+0.167", "+0.333", "+0.5", "+0.667", "+0.833", "+1"]
+    assert [request.settings.strength for request in lab.asked] == [0.0, 0.167, 0.333, 0.5, 0.667, 0.833, 1.0]
+    visitor.take(tab.choose_strength(visitor.values, SimpleNamespace(index=3)))
+    assert visitor.values[c.forms["diffusionclip"].components["strength"]] == 0.5
+
+
+def test_a_strength_with_an_opposite_runs_from_minus_to_plus() -> None:
+    class Signed(Settings):
+        strength: float = Field(0.0, ge=-3, le=3)
+
+    assert strengths(Signed())[::3] == [-1.0, 0.0, 1.0]
+    assert strengths(Signed(strength=-2))[::3] == [-2.0, 0.0, 2.0]
+
+
+def test_an_edit_from_tune_brings_a_method_that_uses_it(visitor: Visitor, lab: FakeLab) -> None:
+    lab.offered.append(entry("told-apart", "", method="egsde", weights="own"))
+    visitor.values[visitor.tab.shared.to_edit] = ToEdit(edit_key="told-apart")
+    visitor.take(visitor.tab.handed(visitor.values))
+    assert visitor.values[visitor.tab.controls.method] == "egsde" and visitor.values[visitor.tab.controls.edit] == "told-apart"
+    lab.offered.append(entry("carried", "", method="sdft"))
+    visitor.values[visitor.tab.shared.to_edit] = ToEdit(edit_key="carried")
+    visitor.take(visitor.tab.handed(visitor.values))
+    assert visitor.values[visitor.tab.controls.method] == "sdedit", "the first that takes a tuned base"

@@ -1,0 +1,78 @@
+"""Drawing on the picture: strokes to redraw from, and a mask of what may change. Both are drawn on the square that the model sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from PIL import Image, ImageChops
+
+from core.data.pictures import enlarge
+from ui.methods import about
+from ui.requests import square_of
+from ui.session import Drawing, Session
+
+CANVAS = 320  # pixels
+PAINTS = ["#1c1a18", "#ffffff", "#c0392b", "#e0a030", "#2e7d4f", "#2f6db5", "#7a4a2b", "#f0c8a0"]
+OPEN_REGION = "#2dd4bf"
+
+
+def editor(label: str, brush: gr.Brush, elem_id: str) -> gr.ImageEditor:
+    """A canvas with a brush and nothing else."""
+    return gr.ImageEditor(
+        label=label, show_label=False, type="pil", format="png", sources=(), transforms=(), layers=False, brush=brush, buttons=[],
+        canvas_size=(CANVAS, CANVAS), fixed_canvas=True, height=CANVAS + 70, interactive=True, elem_id=elem_id, elem_classes="canvas",
+    )  # fmt: skip
+
+
+def paints() -> gr.Brush:
+    """For strokes."""
+    return gr.Brush(default_size=14, colors=PAINTS, default_color=PAINTS[0], color_mode="defaults")
+
+
+def marker() -> gr.Brush:
+    """For the mask."""
+    return gr.Brush(default_size=40, colors=[(OPEN_REGION, 0.6)], default_color=(OPEN_REGION, 0.6), color_mode="fixed")
+
+
+def canvases(controls: Any, session: Session, lab: Any) -> dict[Any, Any]:
+    """Both canvases with the session's picture on them and nothing drawn yet; over strokes that came with a request, one may paint on."""
+    if session.picture is None or lab.base is None or not any(about(method).draws for method in lab.methods):
+        return {}
+    square = enlarge(square_of(session.picture, lab), CANVAS)
+    strokes = enlarge(session.drawing.painted, CANVAS) if session.drawing.painted else square
+    return {controls.strokes: _untouched(strokes), controls.mask: _untouched(square)}
+
+
+def drawing(how: Callable[[Any, Drawing], Drawing]) -> Callable[[Session, Any], None]:
+    """The handler of a canvas: `painted` or `masked`."""
+
+    def handler(session: Session, value: Any) -> None:
+        session.drawing = how(value, session.drawing)
+
+    return handler
+
+
+def painted(value: dict[str, Any] | None, drawing: Drawing) -> Drawing:
+    """The drawing with an editor's strokes; without any, the picture is redrawn as it is."""
+    there = _drawn(value) is not None
+    return Drawing(value["composite"].convert("RGB") if value and there else None, drawing.mask)
+
+
+def masked(value: dict[str, Any] | None, drawing: Drawing) -> Drawing:
+    """The drawing with an editor's mask: white where it was drawn on. Without any, everything may change."""
+    return Drawing(drawing.painted, _drawn(value))
+
+
+def _untouched(picture: Image.Image) -> dict[str, Any]:
+    return {"background": picture, "layers": [], "composite": picture}
+
+
+def _drawn(value: dict[str, Any] | None) -> Image.Image | None:
+    """Where any layer was drawn on, as an "L" picture of 0 and 255; None for an untouched canvas."""
+    together: Image.Image | None = None
+    for layer in (value or {}).get("layers") or []:
+        alpha = layer.convert("RGBA").getchannel("A").point(lambda a: 255 if a else 0)
+        together = alpha if together is None else ImageChops.lighter(together, alpha)
+    return together if together is not None and together.getbbox() else None

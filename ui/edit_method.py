@@ -1,0 +1,84 @@
+"""What the Edit tab shows of a method: its form, the edits that it works with, and what to do where one is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from ui.edit_layout import Controls
+from ui.edit_show import Updates, alert
+from ui.edit_strengths import has_strength
+from ui.methods import Slot, about, follows_prompts, line_html
+from ui.prompts import same_words
+
+EDIT = "Edit"
+NONE = ""  # the choice of no edit, where a method does without
+
+
+class MethodView:
+    """Updates by component, from a method's name."""
+
+    def __init__(self, lab: Any, controls: Controls) -> None:
+        self.lab, self.controls = lab, controls
+
+    def appear(self, method: str) -> Updates:
+        """Its line, its form, and the choices that mean something to it."""
+        c, told, settings_class = self.controls, about(method), self.lab.methods[method].edit_settings
+        prompts = gr.update(visible="target_prompt" in settings_class.model_fields)
+        more = {"visible": False, "value": []} if told.more is None else {"visible": True, "label": told.more.label}
+        return {
+            c.method: method,
+            c.line: line_html(method),
+            **{column: gr.update(visible=key == method) for key, column in c.columns.items()},
+            c.edit: gr.update(label=told.edit.label),
+            c.mixed: gr.update(**more),
+            **dict.fromkeys((c.preset, c.reference, c.target), prompts),
+            c.canvas: gr.update(visible=told.draws),
+            c.strengths: gr.update(visible=has_strength(settings_class)),
+        }
+
+    def choices(self, method: str) -> Updates:
+        """The lists of edits, fresh from disk."""
+        told, entries = about(method), self.lab.edits()
+        listed = self._listed(entries, told.edit, method)
+        first = [] if told.required else [("None: the loaded base", NONE)]
+        updates = {self.controls.edit: gr.update(choices=[*first, *listed, *self._refused(entries, told.edit, method)])}
+        if told.more is not None:
+            more = {"choices": self._listed(entries, told.more, method), "max_choices": told.more.most}
+            updates[self.controls.mixed] = gr.update(**more)
+        return updates
+
+    def usable(self, method: str) -> list[Any]:
+        """The edits that may be chosen first."""
+        return [entry for entry in self.lab.edits() if entry.usable and about(method).edit.takes(entry.card, method)]
+
+    def of_prompts(self, method: str, reference: str, target: str) -> Any | None:
+        """The first usable edit whose card names these prompts."""
+        for entry in self.usable(method):
+            if same_words(entry.card.reference_prompt, reference) and same_words(entry.card.target_prompt, target):
+                return entry
+        return None
+
+    def chosen(self, method: str, key: str | None) -> Updates:
+        """An edit, or none, and what the button then does."""
+        c, told = self.controls, about(method)
+        ready = bool(key) or not told.required
+        said = ""
+        if not ready and not follows_prompts(self.lab.methods[method]):
+            name = type(self.lab.methods[method]).__name__
+            wanted = told.edit.label[0].lower() + told.edit.label[1:]
+            said = alert(f"{name} needs a {wanted}, and none is chosen. “{told.offer}” opens Tune with everything set.", calm=True)
+        value = key or (None if told.required else NONE)
+        return {c.edit: gr.update(value=value), c.go: gr.update(value=EDIT if ready else told.offer), c.message: said}
+
+    def _listed(self, entries: list[Any], slot: Slot, method: str) -> list[tuple[str, str]]:
+        def name(entry: Any) -> str:
+            of = f" · {type(self.lab.methods[entry.card.method]).__name__}" if entry.card.method in self.lab.methods else ""
+            yours = "" if entry.shipped else " (yours)"
+            return f"{entry.name}{of if slot.kind == 'tuned' else ''}{yours}"
+
+        return [(name(entry), entry.key) for entry in entries if entry.usable and slot.takes(entry.card, method)]
+
+    def _refused(self, entries: list[Any], slot: Slot, method: str) -> list[tuple[str, str]]:
+        return [(f"{entry.name} (for another base)", entry.key) for entry in entries if not entry.usable and slot.takes(entry.card, method)]
