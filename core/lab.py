@@ -13,17 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
+from core.adaptation.jobs import TASKS
 from core.data.trajectories import TrajectoryStore
 from core.jobs.errors import sentence
 from core.jobs.estimate import Estimate, Probe, estimate, measure
 from core.jobs.fetch import Fetcher
 from core.jobs.home import HomeLock
+from core.jobs.line import job_line
 from core.jobs.lock import TicketLock
 from core.jobs.machine import device_name, memory_line, pick_device, use_all_cores
 from core.jobs.runs import RunFolder, new_run_id
 from core.jobs.store import Job, JobStore
+from core.jobs.tasks import Task
 from core.jobs.worker import Worker
 from core.methods import METHODS
 from core.methods.within_memory import edit_within_memory
@@ -97,7 +101,7 @@ class Lab:
         self._edits = EditShelf(self.checkpoints / "edits", self.home / "edits", self.runs)
         self.jobs = JobStore(self.home / "jobs.sqlite")
         self.jobs.interrupt_stale(STALE)
-        self._worker = Worker(self.jobs, methods, self._training_context, self._base_state)
+        self._worker = Worker(self.jobs, methods, self._training_context, self._base_state, TASKS, self.load_edit)
         self._worker.start()
 
     def close(self) -> None:
@@ -124,7 +128,8 @@ class Lab:
     def status(self) -> Status:
         """What is loaded and what runs, in words."""
         names = {part: self._part_name(part) for part in ("base", "clip", "identity")}
-        return Status(**names, device=device_name(self.device, self.dtype), memory=memory_line(self.device), job=self._job_line())
+        line = job_line(self.jobs.list(), self.fetches.list())
+        return Status(**names, device=device_name(self.device, self.dtype), memory=memory_line(self.device), job=line)
 
     # ---- models
 
@@ -206,15 +211,14 @@ class Lab:
             raise ShiftlabError("There are no images to learn from. Choose some on the Data tab.")
         if not name.strip():
             raise ShiftlabError("The edit has no name. Give it one.")
-        id = new_run_id()
-        try:
-            request = TrainRequest(images, settings, name.strip(), seed, target_images, samples)
-            folder = RunFolder.create(self.runs / id, request, self._loaded_base().fingerprint)
-        except OSError as error:
-            raise ShiftlabError(sentence(error)) from error
-        self.jobs.add(id, name.strip(), method, "tune", folder.path, settings.model_dump(mode="json"))
-        self._worker.wake()
-        return id
+        request = TrainRequest(images, settings, name.strip(), seed, target_images, samples)
+        base = self._loaded_base().fingerprint
+        return self._enqueue(name.strip(), method, "tune", settings, lambda path: RunFolder.create(path, request, base))
+
+    def start(self, task: Task, name: str) -> str:
+        """Puts a task on a labelled set (see core/adaptation/jobs.py) at the end of the queue and returns its run's id."""
+        self._loaded_base()
+        return self._enqueue(name.strip() or task.kind, task.kind, task.kind, task, lambda path: RunFolder.create_task(path, task, name))
 
     def list(self) -> list[Job]:
         """All jobs, the newest first."""
@@ -262,24 +266,22 @@ class Lab:
 
     # ---- inside
 
+    def _enqueue(self, name: str, method: str, kind: str, settings: BaseModel, create: Callable[[Path], RunFolder]) -> str:
+        id = new_run_id()
+        try:
+            folder = create(self.runs / id)
+        except OSError as error:
+            raise ShiftlabError(sentence(error)) from error
+        self.jobs.add(id, name, method, kind, folder.path, settings.model_dump(mode="json"))
+        self._worker.wake()
+        return id
+
     def _training_context(self, **overrides: Any) -> Context:
         return self.context(lock=self.lock.patient(), **overrides)
 
     def _part_name(self, part: str) -> str:
         model = getattr(self, part)
         return model.name if model is not None else self.shelf.why(part)
-
-    def _job_line(self) -> str:
-        jobs = self.jobs.list()
-        running = next((job for job in jobs if job.state in ("running", "cancelling")), None)
-        waiting = sum(job.state == "queued" for job in jobs)
-        done = f"{running.step} of {running.total}" if running and running.total else "starting"
-        parts = [f"{running.name}: {done}" if running else "", f"{waiting} waiting" if waiting else "", self._fetch_line()]
-        return ", ".join(part for part in parts if part)
-
-    def _fetch_line(self) -> str:
-        fetch = next((fetch for fetch in self.fetches.list() if fetch.state == "running"), None)
-        return f"fetching {fetch.name}: {fetch.done} of {fetch.total} MB" if fetch else ""
 
     def _method(self, name: str) -> Method:
         if name not in self.methods:

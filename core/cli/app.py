@@ -1,4 +1,4 @@
-"""`python -m core`: the four commands, and what their exit status means.
+"""`python -m core`: the commands, and what their exit status means.
 
 0  done        1  refused: one sentence on stderr says why        2  the command line itself is wrong        130  interrupted
 """
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import typer
 from typer.main import get_command
 
+from core.cli.adapt import adapt_app
+from core.cli.classify import add_classify
 from core.cli.edit import edit_app
 from core.cli.invert import add_invert
 from core.cli.models import models_app
@@ -32,6 +34,8 @@ app = typer.Typer(
 app.add_typer(edit_app, name="edit")
 app.add_typer(tune_app, name="tune")
 add_invert(app)
+app.add_typer(adapt_app, name="adapt")
+add_classify(app)
 app.add_typer(models_app, name="models")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -150,3 +151,8 @@ def told(events: Iterator[StepEvent | T]) -> T:
             print(f"\r{new:<{len(line)}}" if live else new, end="" if live else "\n", file=sys.stderr, flush=True)
             line = new
     raise ShiftlabError("It ended without a result. Start it again.")
+
+
+def told_to_end(events: Iterator[StepEvent]) -> None:
+    """The same for work whose result lies on disk."""
+    told(chain(events, (None,)))

@@ -170,9 +170,7 @@ def _place(found: Labelling, column: str) -> int:
     return found.columns.index(column)
 
 
-def _opened(
-    files: Files, found: Labelling, keep: list[int], on_image: OnImage
-) -> tuple[list[LabelledImage], list[LeftOut]]:
+def _opened(files: Files, found: Labelling, keep: list[int], on_image: OnImage) -> tuple[list[LabelledImage], list[LeftOut]]:
     """The pictures that can be decoded, have a label in a kept column, and are there for the first time."""
     items: list[LabelledImage] = []
     left_out: list[LeftOut] = []

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from core.data.labelled import LabelledImage, LabelledSet
 from core.data.labelled_layouts import ATTRIBUTE_LISTS, METADATA, PARTITION, PARTITIONS
+from core.data.text_files import write_text
 
 
 def write_tables(folder: Path, labelled: LabelledSet, names: Sequence[str]) -> list[Path]:
@@ -20,9 +19,10 @@ def write_tables(folder: Path, labelled: LabelledSet, names: Sequence[str]) -> l
     """
     rows = list(zip(names, labelled.items, strict=True))
     if labelled.report.layout == "celeba":
-        return [_write(folder / ATTRIBUTE_LISTS[0], _attributes(labelled.columns, rows)), _write(folder / PARTITION, _partition(rows))]
+        tables = {ATTRIBUTE_LISTS[0]: _attributes(labelled.columns, rows), PARTITION: _partition(rows)}
+        return [write_text(folder / name, text) for name, text in tables.items()]
     if labelled.report.layout == "metadata" or any(item.split and item.split not in name for name, item in rows):
-        return [_write(folder / METADATA, _metadata(labelled.columns, rows))]
+        return [write_text(folder / METADATA, _metadata(labelled.columns, rows))]
     return []
 
 
@@ -42,10 +42,3 @@ def _attributes(columns: Sequence[str], rows: Sequence[tuple[str, LabelledImage]
 def _partition(rows: Sequence[tuple[str, LabelledImage]]) -> str:
     numbers = {split: number for number, split in PARTITIONS.items()}
     return "\n".join([f"{PurePosixPath(name).name} {numbers[item.split]}" for name, item in rows if item.split] + [""])
-
-
-def _write(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-    return path

@@ -11,7 +11,10 @@ from core.types import StepEvent
 
 WINDOW = 50  # steps that the pace is taken from
 PAUSE = 5.0  # a step this many times longer than the median was a pause (a preview, a laptop asleep) or the first, slow one
-PHASES = {"invert": "Inverting the pictures", "encode": "Encoding the pictures", "sample": "Drawing samples"}
+PHASES = {
+    "invert": "Inverting the pictures", "encode": "Encoding the pictures", "sample": "Drawing samples", "adapt": "Adapting the pictures",
+    "read": "Reading the pictures", "audit": "Auditing the labels",
+}  # fmt: skip
 
 
 class Progress:
@@ -38,7 +41,7 @@ class Progress:
             self._phase = event.phase
             self._durations.clear()
         elif self._last is not None:
-            self._durations.append(now - self._last)
+            self._durations.append((now - self._last) / max(1, event.step - self.step))  # an event may stand for a batch of steps
         self._last = now
         self.step, self.total = event.step, event.total
         self.message = f"{PHASES[event.phase]}: {event.step} of {event.total}." if event.phase in PHASES else ""

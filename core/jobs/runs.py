@@ -22,6 +22,7 @@ from torch import Tensor
 
 from core.data.images import to_pils
 from core.data.png import write_png
+from core.jobs.tasks import Task
 from core.types import Settings, StepEvent, TrainRequest
 
 MODELS = "models.json"
@@ -37,12 +38,22 @@ class RunFolder:
     @classmethod
     def create(cls, path: Path, request: TrainRequest, base: str = "") -> RunFolder:
         """A new run, base being its base's fingerprint. The folder appears whole or not at all. OSError when the disk does not take it."""
+        facts = {"method": request.settings.method, "name": request.name, "seed": request.seed, "base": base}
+        return cls._create(path, {**facts, "settings": request.settings.model_dump(mode="json")}, _images(request))
+
+    @classmethod
+    def create_task(cls, path: Path, task: Task, name: str) -> RunFolder:
+        """A new run of a task, which needs no images of its own. As whole as `create`."""
+        return cls._create(path, {"method": task.kind, "name": name, "settings": task.model_dump(mode="json")}, {})
+
+    @classmethod
+    def _create(cls, path: Path, facts: dict[str, Any], images: dict[str, Tensor]) -> RunFolder:
         unfinished = path.with_name(f".{path.name}")
         unfinished.mkdir(parents=True)
         try:
-            facts = {"method": request.settings.method, "name": request.name, "seed": request.seed, "base": base}
-            (unfinished / "settings.json").write_text(json.dumps({**facts, "settings": request.settings.model_dump(mode="json")}, indent=2))
-            save_file(_images(request), unfinished / "request.safetensors")
+            (unfinished / "settings.json").write_text(json.dumps(facts, indent=2))
+            if images:
+                save_file(images, unfinished / "request.safetensors")
             os.replace(unfinished, path)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -63,6 +74,10 @@ class RunFolder:
     def base(self) -> str:
         """The fingerprint of the base that it was submitted for; empty where nobody said."""
         return json.loads((self.path / "settings.json").read_text()).get("base", "")
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that it was begun with, as plain data."""
+        return json.loads((self.path / "settings.json").read_text())["settings"]
 
     def note_models(self, models: dict[str, str]) -> None:
         """Records which models it runs with: part → "name fingerprint"."""

@@ -16,6 +16,7 @@ from core.jobs.errors import sentence
 from core.jobs.progress import Progress
 from core.jobs.runs import RunFolder
 from core.jobs.store import Job, JobStore
+from core.jobs.tasks import Task, Tools
 from core.methods.within_memory import train_within_memory
 from core.models.fingerprint import fingerprints
 from core.types import Context, Edit, Method, ShiftlabError, StepEvent, Stopped
@@ -31,6 +32,7 @@ class Worker:
 
     context: builds a method's Context from overrides; its lock is the patient one.
     base_state: the weights that edits are saved against.
+    tasks: by kind, jobs that are no training (see core/jobs/tasks.py). load_edit: an edit by its key, for them.
     """
 
     def __init__(
@@ -39,8 +41,11 @@ class Worker:
         methods: Mapping[str, Method],
         context: Callable[..., Context],
         base_state: Callable[[], Mapping[str, Tensor]],
+        tasks: Mapping[str, type[Task]],
+        load_edit: Callable[[str], Edit],
     ) -> None:
         self._store, self._methods, self._context, self._base_state = store, methods, context, base_state
+        self._tasks, self._load_edit = tasks, load_edit
         self._to_stop: set[str] = set()  # ids; adding, removing and asking are each one step of the interpreter
         self._to_save: set[str] = set()
         self._awake = threading.Event()
@@ -94,8 +99,10 @@ class Worker:
         state, message = "done", ""
         try:
             _log(folder, "Started.")
-            edit = self._train(job, folder)
-            save_edit(folder.edit, edit, self._base_state(), "full")
+            if job.kind in self._tasks:
+                self._perform(job, folder)
+            else:
+                save_edit(folder.edit, self._train(job, folder), self._base_state(), "full")
         except Stopped:
             state, message = ("cancelled", CANCELLED) if job.id in self._to_stop else ("interrupted", CLOSED)
         except Exception as error:  # whatever a method does, the worker goes on with the next job
@@ -107,15 +114,20 @@ class Worker:
         _log(folder, f"{state.capitalize()}. {message}")
         self._store.move(job.id, ACTIVE, state, message)
 
+    def _perform(self, job: Job, folder: RunFolder) -> None:
+        """A task, which writes what comes of it by itself."""
+        context, progress = self._job_context(job, folder), Progress()
+        folder.note_models(fingerprints(context))
+        tools = Tools(context, self._methods, self._load_edit)
+        with closing(self._tasks[job.kind](**job.settings).run(folder.path, tools)) as events:
+            for event in events:
+                self._note(job, folder, progress, event)
+
     def _train(self, job: Job, folder: RunFolder) -> Edit:
         method = self._methods.get(job.method)
         if method is None:
             raise ShiftlabError(f"The method {job.method!r} of this run is not part of this lab. Start a new run with another one.")
-        context = self._context(
-            should_stop=lambda: self._closing or job.id in self._to_stop,
-            save_now=lambda: self._pop_save(job.id),
-            checkpoints=FolderCheckpoints(folder.checkpoints, lambda step: folder.log(f"Saved at step {step}.")),
-        )
+        context = self._job_context(job, folder)
         if folder.base() and folder.base() != context.base.fingerprint:
             raise ShiftlabError(
                 f"This run was begun on the base {folder.base()}, but {context.base.fingerprint} is loaded. "
@@ -129,6 +141,13 @@ class Worker:
                     return event
                 self._note(job, folder, progress, event)
         raise ShiftlabError("The training ended without a result. Start it again.")
+
+    def _job_context(self, job: Job, folder: RunFolder) -> Context:
+        return self._context(
+            should_stop=lambda: self._closing or job.id in self._to_stop,
+            save_now=lambda: self._pop_save(job.id),
+            checkpoints=FolderCheckpoints(folder.checkpoints, lambda step: folder.log(f"Saved at step {step}.")),
+        )
 
     def _note(self, job: Job, folder: RunFolder, progress: Progress, event: StepEvent) -> None:
         """Everything that the page may poll."""

@@ -61,6 +61,7 @@ def run(place, tmp_path, capsys):
 
 
 COMMANDS = ["edit", "edit diffusionclip", "tune", "tune diffusionclip", "tune resume", "invert", "models"]
+COMMANDS += ["adapt", "adapt diffusionclip", "labelled", "classify", "audit"]
 COMMANDS += [f"models {name}" for name in ("list", "inspect", "convert", "download", "remove", "bounds", "memory")]
 
 

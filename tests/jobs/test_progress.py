@@ -59,3 +59,12 @@ def test_a_preparation_is_named_and_counted_by_itself() -> None:
     clock.now += 100.0
     progress.note(StepEvent("train", 1, 10))
     assert (progress.step, progress.total, progress.message, progress.eta_s) == (1, 10, "", None)
+
+
+def test_an_event_may_stand_for_a_batch_of_steps() -> None:
+    clock = Clock()
+    progress = Progress(clock)
+    for step in (0, 8, 16):
+        progress.note(StepEvent("adapt", step, 40))
+        clock.now += 16.0
+    assert progress.eta_s == pytest.approx(2.0 * 24)

@@ -1,0 +1,51 @@
+"""The curves as a figure, the same on the page and in the report: one panel a domain, a line an arm, a band of ± one sd over seeds."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.adaptation.classify import ARMS
+from core.adaptation.results import DOMAINS, band
+
+# Mid tones: each at least 3:1 against white and against near black.
+COLOURS = {"source": "#8a8580", "adapted": "#1f9a8f", "both": "#8b74d6", "audited": "#c98320", "target": "#c2577e"}
+NAMES = {
+    "source": "source only", "adapted": "adapted", "both": "source and adapted", "audited": "adapted, audited", "target": "target (oracle)",
+}  # fmt: skip
+TESTS = {"source": "on source", "target": "on target", "adapted": "on adapted"}
+NOTHING = "rgba(0,0,0,0)"
+GRID = "rgba(138, 133, 128, 0.22)"
+
+
+def curves_figure(table: pd.DataFrame, run: str, metric: str = "accuracy") -> go.Figure:
+    """`results.curves` as a figure. metric: "accuracy" or "loss". Zoom and hidden lines stay as long as `run` is the same."""
+    panels = [domain for domain in DOMAINS if f"{domain}_{metric}" in table]
+    figure = make_subplots(1, max(1, len(panels)), shared_yaxes=True, subplot_titles=[TESTS[domain] for domain in panels] or None)
+    for arm in (arm for arm in ARMS if len(table) and (table["arm"] == arm).any()):
+        for place, domain in enumerate(panels, start=1):
+            _add(figure, band(table, arm, f"{domain}_{metric}"), arm, place)
+    figure.update_layout(
+        uirevision=run, hovermode="x unified", paper_bgcolor=NOTHING, plot_bgcolor=NOTHING, font={"color": COLOURS["source"]},
+        legend={"orientation": "h", "y": -0.2}, margin={"l": 48, "r": 12, "t": 32, "b": 40}, height=360,
+    )  # fmt: skip
+    figure.update_xaxes(title="epoch", gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, **({"tickformat": ".0%"} if metric == "accuracy" else {}))
+    return figure
+
+
+def _add(figure: go.Figure, line: pd.DataFrame, arm: str, place: int) -> None:
+    colour, epochs = COLOURS[arm], list(line.index)
+    low, high = list(line["mean"] - line["sd"]), list(line["mean"] + line["sd"])
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    shared = {"legendgroup": arm, "x": epochs}
+    if any(line["sd"] > 0):
+        figure.add_scatter(
+            x=epochs + epochs[::-1], y=high + low[::-1], fill="toself", fillcolor=f"rgba({red}, {green}, {blue}, 0.18)",
+            line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=arm, row=1, col=place,
+        )  # fmt: skip
+    figure.add_scatter(
+        **shared, y=list(line["mean"]), name=NAMES[arm], showlegend=place == 1, mode="lines+markers", line={"color": colour, "width": 2.5},
+        customdata=list(line["sd"]), hovertemplate="%{y:.3f} ± %{customdata:.3f}", row=1, col=place,
+    )  # fmt: skip

@@ -1,0 +1,108 @@
+"""A comparison to hand on: curves and tables as CSV, everything as JSON, and one HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.adaptation.adapt import facts_of
+from core.adaptation.figures import NAMES, TESTS, curves_figure
+from core.adaptation.pairs import Pair
+from core.adaptation.results import accuracies, comparisons, curves
+from core.data.pictures import enlarge, side_by_side
+from core.data.png import png_bytes
+from core.data.text_files import write_text
+
+PUBLISHED = {  # METHODS §7: CelebA-HQ, 256 pixels, 1,200 train and 300 test, target test from the same generator as the training set
+    "source": {"source": 0.890, "target": 0.593},
+    "adapted": {"source": 0.710, "target": 0.870},
+}
+PAIR_SIDE = 192
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;border-bottom:1px solid #ddd;text-align:right}
+th:first-child,td:first-child{text-align:left}pre{background:#f6f5f3;padding:1rem;overflow:auto}figure{display:inline-block;margin:.5rem}
+figcaption{font-size:.85rem;color:#666}img{max-width:100%}"""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a report is made of: the folder of a comparison, the folder of the adapted set, the settings, and some pairs to show."""
+
+    title: str
+    folder: Path
+    adapted: Path
+    settings: dict[str, Any]
+    pairs: Sequence[Pair] = ()
+    note: str = ""
+
+
+def export(study: Study, out: Path) -> list[Path]:
+    """Writes curves.csv, accuracies.csv, comparisons.csv, report.json and report.html into `out`; returns their paths."""
+    tables = {"curves": curves(study.folder), "accuracies": accuracies(study.folder), "comparisons": comparisons(study.folder)}
+    written = [write_text(out / f"{name}.csv", table.to_csv(index=False)) for name, table in tables.items()]
+    facts = {
+        "title": study.title, "note": study.note, "classifier": study.settings, "adaptation": facts_of(study.adapted), "published": PUBLISHED,
+        **{name: json.loads(table.to_json(orient="records")) for name, table in tables.items()},
+    }  # fmt: skip
+    written.append(write_text(out / "report.json", json.dumps(facts, indent=2) + "\n"))
+    return [*written, write_text(out / "report.html", _page(study, tables))]
+
+
+def percent(table: pd.DataFrame) -> pd.DataFrame:
+    """The tables as people read them: names in words, shares in percent, gains in points, p to two figures."""
+    shown = pd.DataFrame()
+    for column in table:
+        if column in ("trained on", "against"):
+            shown[column] = table[column].map(NAMES)
+        elif column == "tested on":
+            shown[column] = table[column].map(lambda name: TESTS[name].removeprefix("on "))
+        elif column == "p":
+            shown[column] = table[column].map("{:.2g}".format)
+        elif table[column].dtype.kind == "f":
+            shown[column] = (100 * table[column]).map("{:.1f}".format)
+        else:
+            shown[column] = table[column]
+    return shown
+
+
+def _page(study: Study, tables: dict[str, pd.DataFrame]) -> str:
+    accuracy = curves_figure(tables["curves"], study.title).to_html(full_html=False, include_plotlyjs=True)
+    loss = curves_figure(tables["curves"], study.title, "loss").to_html(full_html=False, include_plotlyjs=False)
+    settings = json.dumps({"classifier": study.settings, "adaptation": facts_of(study.adapted)}, indent=2, ensure_ascii=False)
+    published = pd.DataFrame(
+        [{"trained on": arm, "tested on": domain, "accuracy": value} for arm, row in PUBLISHED.items() for domain, value in row.items()]
+    )
+    parts = [
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(study.title)}</title><style>{STYLE}</style>",
+        f"<h1>{html.escape(study.title)}</h1><p>{html.escape(study.note)}</p>",
+        "<h2>Accuracy, %</h2><p>Mean and sd over the seeds of finished classifiers; 95 % bootstrap over seeds and test pictures.</p>",
+        _table(tables["accuracies"]),
+        "<h2>Against source only, points</h2><p>p: exact McNemar test, the largest over seeds.</p>",
+        _table(tables["comparisons"]),
+        f"<h2>Curves</h2>{accuracy}<h3>Loss</h3>{loss}",
+        "<h2>Published</h2><p>Faces at 256 pixels, the target test set from the same generator as the training set; %.</p>",
+        _table(published),
+        f"<h2>Pairs</h2>{''.join(map(_figure, study.pairs))}",
+        f"<h2>Settings</h2><pre>{html.escape(settings)}</pre></html>",
+    ]
+    return "\n".join(parts)
+
+
+def _table(table: pd.DataFrame) -> str:
+    return percent(table).to_html(index=False, border=0) if len(table) else "<p>Nothing yet.</p>"
+
+
+def _figure(pair: Pair) -> str:
+    picture = side_by_side([enlarge(side, PAIR_SIDE) for side in (pair.before, pair.after)])
+    words = ", ".join(
+        [*(f"{name}: {label}" for name, label in pair.labels.items()), *(f"{name} {value:.2f}" for name, value in pair.scores.items())]
+    )
+    data = base64.b64encode(png_bytes(picture, {})).decode()
+    return f'<figure><img src="data:image/png;base64,{data}" alt="before and after"><figcaption>{html.escape(words)}</figcaption></figure>'
