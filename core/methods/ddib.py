@@ -5,6 +5,9 @@ decoded by DDIM generation with the target's (algorithm 1). Nothing is random, a
 
 What differs from the reference code: steps and T are settings, and the inversion is kept, so that another target costs only the way down.
 The reference walks 250 steps each way, which is the paper's grid here with 250 and 250; the lab's grid has 50 and serves every method.
+
+Both bases must know every level of noise up to T, as those that SDFT and DomainStudio tune do. One that DiffusionCLIP tuned has learned
+below its own return step alone, and the result says so.
 """
 
 from __future__ import annotations
@@ -77,7 +80,7 @@ class DDIB:
         walk = generate(target.eps, latent, timesteps, target.schedule)
         x = yield from generated_images(walk, len(timesteps), context)
         watch.lap("generate")
-        yield watch.result(request, x, cached, context)
+        yield replace(watch.result(request, x, cached, context), note=_too_far_up(request.edits, settings.return_step))
 
     def _bases(self, edits: tuple[Edit, ...], back: bool, base: Base) -> tuple[Base, Base]:
         """(source, target)."""
@@ -88,3 +91,10 @@ class DDIB:
         bases = [self._tuned.of(base, edit) for edit in edits]
         source, target = bases if len(bases) == 2 else (base, bases[0])
         return (target, source) if back else (source, target)
+
+
+def _too_far_up(edits: tuple[Edit, ...], return_step: int) -> str:
+    """A word on edits that were tuned below a lower return step only; empty where there is none."""
+    limits = {edit.card.name: edit.card.settings.get("return_step", return_step) for edit in edits}
+    low = [f"“{name}” learned below {limit} only" for name, limit in limits.items() if limit < return_step]
+    return f"{', '.join(low)}: lower the return step to there, or tune a base with SDFT." if low else ""

@@ -1,5 +1,7 @@
 """DDIB: which base leads up and which down, the way back, kept inversions, refusals."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -73,6 +75,12 @@ def test_a_batch_equals_its_members_alone(context, images, painting):
     together = run(context, images, painting).images
     alone = torch.cat([run(context, images[i : i + 1], painting).images for i in range(len(images))])
     assert torch.allclose(together, alone, atol=1e-4)
+
+
+def test_a_base_that_was_tuned_below_the_return_step_only_is_told_of(context, images, painting):
+    low = replace(painting, card=painting.card.model_copy(update={"settings": {"return_step": 41}}))
+    assert "“painting” learned below 41 only" in run(context, images[:1], low).note
+    assert run(context, images[:1], low, return_step=39).note == run(context, images[:1], painting).note == ""
 
 
 def test_refusals(context, images, models, painting):
