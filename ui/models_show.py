@@ -170,12 +170,12 @@ def _buttons(line: Line, asked: str) -> str:
     if asked == "remove":
         return _button("keep", line, "Keep it") + _button("remove", line, "Remove for good", "bad")
     if asked == "fetch":
-        return _button("keep", line, "Not now") + _button("fetch", line, f"Download {line.size or 'it'} from {line.source}", "main")
+        return _button("keep", line, "Not now") + _button("fetch", line, f"Download {line.size or 'it'} from {line.source}", "chief")
     look = _button("look", line, "Inspect") if line.own else ""
     if line.state == "in use":
         return look
     if line.state == "here":
-        return look + (_button("ask remove", line, "Remove") if line.own else "") + _button("use", line, "Use", "main")
+        return look + (_button("ask remove", line, "Remove") if line.own else "") + _button("use", line, "Use", "chief")
     if line.state == "running":
         return _button("stop", line, "Stop")
     if line.state in ("stopped", "failed"):
