@@ -62,9 +62,19 @@ class Lpips:
         return self.network(a, b).flatten()
 
 
+def lpips_is_here() -> bool:
+    """Whether torch's cache holds AlexNet's weights."""
+    return (Path(torch.hub.get_dir()) / "checkpoints" / ALEXNET_FILE).is_file()
+
+
+def best_perceptual(identity: Identity) -> Perceptual | Lpips:
+    """LPIPS where its weights are on this machine, else the distance of the identity encoder. Asks no other machine."""
+    return load_lpips(identity.device) if lpips_is_here() else perceptual_of_identity(identity)
+
+
 def load_lpips(device: torch.device | str = "cpu", *, download: bool = False) -> Lpips:
     """LPIPS itself. AlexNet's weights come out of torch's cache, or over the network if `download` allows it."""
-    if not download and not (Path(torch.hub.get_dir()) / "checkpoints" / ALEXNET_FILE).is_file():
+    if not download and not lpips_is_here():
         raise ShiftlabError("AlexNet's weights for LPIPS are not on this machine. Allow the download, or use the embedded distance.")
     try:
         return Lpips(device)

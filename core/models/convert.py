@@ -55,12 +55,20 @@ def convert_to_folder(
         raise ShiftlabError(f"{folder} is not empty. Choose a new folder.")
     unet, card = _read(source, image_size, head_channels)
     card |= {"kind": "base", "name": name or card.get("name", source.stem), "domain": domain or card.get("domain", "")}
+    return write_folder(unet, card, folder)
+
+
+def write_folder(unet: UNet2DModel, card: dict[str, Any], folder: Path) -> Path:
+    """A network as a plain diffusers folder with a card, whole or not at all. Returns the folder.
+
+    Raises ShiftlabError for a disk that does not take it.
+    """
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
         unet.save_pretrained(unfinished, safe_serialization=True)
         (unfinished / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
-            folder.rmdir()
+            folder.rmdir()  # it is empty
         os.replace(unfinished, folder)
     except OSError as error:
         raise ShiftlabError(f"{folder} cannot be written ({error.strerror}). Free some space, or choose another place.") from error
@@ -157,16 +165,18 @@ def _read(source: Path, image_size: int | None, head_channels: int | None) -> tu
         state = state_dict_of(read_content(source), source.name)
         network = recognise(state, image_size=image_size, head_channels=head_channels)
         unet, kept, origin = build_unet(network, state), {}, _origin(source, network)
-    card = {
-        "prediction": "epsilon",
+    return unet, network_card(unet, {"prediction": "epsilon", **kept, "source": origin})
+
+
+def network_card(unet: UNet2DModel, known: dict[str, Any]) -> dict[str, Any]:
+    """A card of what is known, and of what the network itself says."""
+    return {
         "learn_sigma": unet.config.out_channels == 2 * unet.config.in_channels,
         "image_size": unet.config.sample_size,
-        **kept,
+        **known,
         "fingerprint": weights_hash(unet.state_dict()),
-        "source": origin,
         "versions": {library: version(library) for library in ("torch", "diffusers")},
     }
-    return unet, card
 
 
 def _origin(source: Path, network: Network) -> dict[str, Any]:

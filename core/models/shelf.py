@@ -17,14 +17,16 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from core.models.convert import convert_to_folder
+from core.data.edits import OWN, check_base
+from core.models.base import Base
+from core.models.convert import convert_to_folder, network_card, write_folder
 from core.models.encoders import open_encoder, take_encoder
 from core.models.facts import Facts, bytes_of
 from core.models.files import open_base
 from core.models.identity import Identity
 from core.models.identity_bounds import Bounds, keep_bounds, with_kept_bounds
 from core.models.zoo import find, models_folder
-from core.types import ShiftlabError
+from core.types import Edit, ShiftlabError
 
 KINDS = ("base", "clip", "identity")
 EMBEDDED = "embedded"
@@ -138,15 +140,41 @@ class Shelf:
         Raises ShiftlabError for an edit, for a name that is taken, and for a disk that does not take it.
         """
         name = _folder_name(name or facts.path.stem)
-        folder = models_folder(self.home) / name
-        if folder.exists():
-            raise ShiftlabError(f"There is a model called {name!r} already. Give this one another name, or remove the other.")
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder = self._new_folder(name)
         if facts.kind in ("clip", "identity"):
             take_encoder(facts, folder, name)
         else:
             convert_to_folder(facts.path, folder, name=name, domain=domain, **facts.said)
         return name
+
+    def keep_tuned(self, edit: Edit, base: Base, name: str = "", domain: str = "") -> str:
+        """Keeps what an edit makes of its base as a base of its own, `<home>/models/<name>/`, which can be loaded like any other.
+
+        Asyrp and DiffusionCLIP then work on the tuned base (SDFT's table 2). name: the edit's own where it is empty; domain: what the
+        tuned base's images show, in a word or two. Returns the name.
+        Raises ShiftlabError for an edit of another base or of a network of its own, for a name that is taken, and for a full disk.
+        """
+        if edit.card.weights == OWN:
+            raise ShiftlabError(f"The edit {edit.card.name!r} is no base but a network of its own. Choose one that tunes the base.")
+        check_base(edit.card, base.fingerprint)
+        name = _folder_name(name or edit.card.name)
+        folder = self._new_folder(name)
+        unet, schedule = base.tuned(edit.weights).unet, base.schedule
+        origin = {"kind": "tuned base", "base": base.fingerprint, "edit": edit.card.model_dump(mode="json")}
+        known = {
+            "kind": "base", "name": name, "domain": domain, "prediction": base.prediction, "source": origin,
+            "schedule": {"num_steps": schedule.num_steps, "beta_start": schedule.beta_start, "beta_end": schedule.beta_end},
+        }  # fmt: skip
+        write_folder(unet, network_card(unet, known), folder)
+        return name
+
+    def _new_folder(self, name: str) -> Path:
+        """Where a model of this name will lie. Raises ShiftlabError when there is one."""
+        folder = models_folder(self.home) / name
+        if folder.exists():
+            raise ShiftlabError(f"There is a model called {name!r} already. Give this one another name, or remove the other.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def keep_bounds(self, identity: Identity, bounds: Bounds) -> None:
         """Gives the encoder the floor and ceiling that were measured, now and whenever this home opens it again."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.metrics.perceptual import Perceptual, load_lpips, perceptual_of_identity
+from core.metrics.perceptual import Perceptual, best_perceptual, load_lpips, perceptual_of_identity
 from core.models.identity import load_identity
 from core.types import ShiftlabError
 from tests.tiny import write_identity
@@ -34,3 +34,8 @@ def test_lpips_without_its_weights_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(ShiftlabError, match="not on this machine"):
         load_lpips()
+
+
+def test_without_alexnet_the_identity_encoder_stands_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    assert "tiny identity" in best_perceptual(load_identity(write_identity(tmp_path))).name

@@ -14,7 +14,7 @@ from core.models.identity_bounds import bounds_of
 from core.models.mapping import DDPMConfig
 from core.models.shelf import Shelf
 from core.models.zoo import installed
-from core.types import ShiftlabError
+from core.types import Edit, EditCard, ShiftlabError
 from tests.models.random_checkpoints import random_ddpm
 from tests.tiny import write_base, write_identity
 
@@ -100,3 +100,21 @@ def test_the_folder_in_the_hub_s_place_is_used(shelf, tmp_path):
     mirrored = Shelf(shelf.home, shelf.checkpoints, shelf.device, mirror=tmp_path / "mirror")
     chosen = mirrored.use("base", "ddpm-ema-cat-256")
     assert mirrored.told("base", chosen).where == tmp_path / "mirror" / "google" / "ddpm-ema-cat-256"
+
+
+def test_a_tuned_base_is_kept_and_predicts_as_the_edit_does(shelf):
+    base = shelf.load("base")
+    weights = {name: value + 0.01 for name, value in base.state_dict().items()}
+    edit = Edit(EditCard(name="oil paintings", method="sdft", base_fingerprint=base.fingerprint), weights)
+    name = shelf.keep_tuned(edit, base, domain="painting")
+    assert name == "oil-paintings" and [model.card["source"]["base"] for model in installed(shelf.home)] == [base.fingerprint]
+    tuned, x, t = shelf.use("base", name), torch.randn(2, 3, 16, 16), torch.tensor([3, 900])
+    assert (tuned.domain, tuned.prediction, tuned.schedule.signature()) == ("painting", base.prediction, base.schedule.signature())
+    assert torch.equal(tuned.eps(x, t), base.tuned(weights).eps(x, t)) and tuned.fingerprint != base.fingerprint
+    with pytest.raises(ShiftlabError, match="already"):
+        shelf.keep_tuned(edit, base)
+    with pytest.raises(ShiftlabError, match="belongs to the base"):
+        shelf.keep_tuned(edit, tuned, "other")
+    own = Edit(edit.card.model_copy(update={"weights": "own"}), {})
+    with pytest.raises(ShiftlabError, match="network of its own"):
+        shelf.keep_tuned(own, base, "classifier")
