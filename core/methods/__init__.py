@@ -2,13 +2,24 @@
 
 from collections.abc import Mapping
 
+from core.methods.asyrp import Asyrp
 from core.methods.ddib import DDIB
 from core.methods.diffusionclip import DiffusionCLIP
+from core.methods.domainstudio import DomainStudio
 from core.methods.egsde import EGSDE
 from core.methods.sdedit import SDEdit
+from core.methods.sdft import SDFT
 from core.types import Method
 
-METHODS: dict[str, Method] = {"diffusionclip": DiffusionCLIP(), "sdedit": SDEdit(), "egsde": EGSDE(), "ddib": DDIB()}
+METHODS: dict[str, Method] = {
+    "diffusionclip": DiffusionCLIP(),
+    "asyrp": Asyrp(),
+    "sdedit": SDEdit(),
+    "egsde": EGSDE(),
+    "ddib": DDIB(),
+    "sdft": SDFT(),
+    "domainstudio": DomainStudio(),
+}
 
 
 def that_edit(methods: Mapping[str, Method] = METHODS) -> dict[str, Method]:

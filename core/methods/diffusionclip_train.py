@@ -13,27 +13,21 @@ training that was stopped and resumed equals one that was not, to the bit on a C
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
-from importlib.metadata import version
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from core.methods.diffusionclip_settings import DiffusionCLIPTune
+from core.methods.directions import target_direction
+from core.methods.learning import SAMPLES, epoch_batch, learn, scored_samples, trained_card
 from core.methods.losses import DiffusionCLIPLoss, Originals
-from core.methods.scores import edit_scores
 from core.methods.walks import generated, locked, start_latents
-from core.models.clip import IMAGENET_TEMPLATES, PLAIN_TEMPLATES, mix_directions
-from core.models.fingerprint import fingerprints
 from core.process.ddim import ddim_step, predict_x0
 from core.process.sampling import batch_t, generate, last
 from core.process.timesteps import generation_pairs, paper_timesteps
-from core.types import Context, Edit, EditCard, ShiftlabError, StepEvent, Stopped, TrainRequest
-
-TEMPLATES = {"model": None, "imagenet": IMAGENET_TEMPLATES, "none": PLAIN_TEMPLATES}
-SAMPLES = 4  # pictures shown again and again while it learns, where the request names none
-LIBRARIES = ("torch", "diffusers", "open_clip_torch")
+from core.types import Context, Edit, ShiftlabError, StepEvent, TrainRequest
 
 
 def train(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]:
@@ -57,29 +51,10 @@ def train(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]
     tuning = FineTuning(settings, images, latents, direction, request.seed, context)
     if state is not None:
         tuning.restore(state)
-    scores = yield from _learn(tuning, samples, sample_latents, direction, context)
-    yield Edit(_card(request, settings, scores, context), tuning.weights())
-
-
-def target_direction(settings: DiffusionCLIPTune, images: Tensor, target_images: Tensor | None, context: Context) -> Tensor:
-    """ΔT `(D,)`: from the prompts, from target images, or between them by `image_weight`. Raises ShiftlabError for what is missing."""
-    if context.clip is None:
-        raise ShiftlabError("Fine-tuning needs a CLIP model, and none is loaded. Load one under Models, or train the embedded one.")
-    if settings.w_id and context.identity is None:
-        raise ShiftlabError("The identity loss needs an identity encoder, and none is loaded. Load one, or set its weight to 0.")
-    if not len(images):
-        raise ShiftlabError("There are no images to learn from. Choose some on the Data tab.")
-    if settings.image_weight and (target_images is None or not len(target_images)):
-        raise ShiftlabError("The direction is to follow target images, and there are none. Add some, or set their weight to 0.")
-    clip = context.clip
-    text = image = None
-    if settings.image_weight < 1.0:
-        text = clip.text_direction(settings.reference_prompt, settings.target_prompt, TEMPLATES[settings.templates])
-    if settings.image_weight > 0.0:
-        image = clip.image_direction(images, target_images)
-    if text is None or image is None:
-        return text if image is None else image
-    return mix_directions(text, image, settings.image_weight)
+    scores = yield from learn(
+        tuning, settings.sample_every, lambda: _sampled(tuning, samples, sample_latents, direction, context), context
+    )
+    yield Edit(trained_card(request, scores, context), tuning.weights())
 
 
 class FineTuning:
@@ -115,10 +90,8 @@ class FineTuning:
 
     def next_batch(self) -> Tensor:
         """Indices `(B,)` of the images of the next update; each epoch visits every image once, in an order of its own."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.latents), generator=generator)
-        start = (self.step % self.steps_an_epoch) * self.settings.batch_size
-        return order[start : start + self.settings.batch_size].to(self.latents.device)
+        place = self.step % self.steps_an_epoch
+        return epoch_batch(len(self.latents), self.settings.batch_size, place, self.epoch, self.seed).to(self.latents.device)
 
     def update(self) -> dict[str, float]:
         """One batch: one optimizer step in chained mode, one a timestep in saving mode. Returns the numbers of its last loss."""
@@ -173,50 +146,9 @@ class FineTuning:
         return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in self.unet.state_dict().items()}
 
 
-def _learn(
-    tuning: FineTuning, samples: Tensor, latents: Tensor, direction: Tensor, context: Context
-) -> Generator[StepEvent, None, dict[str, float]]:
-    """The updates, with samples and a saved state every so often. Returns the mean scores of the last samples."""
-    saved = tuning.step
-    while tuning.step < tuning.total:
-        if context.should_stop():
-            context.checkpoints.save(tuning.step, tuning.state())
-            raise Stopped
-        numbers = tuning.update()
-        yield StepEvent("train", tuning.step, tuning.total, numbers)
-        due = tuning.step % tuning.settings.sample_every == 0
-        if context.save_now() or (due and tuning.step > saved):
-            context.checkpoints.save(tuning.step, tuning.state())
-            saved = tuning.step
-        if due and tuning.step < tuning.total:
-            yield _sampled(tuning, samples, latents, direction, context)
-    context.checkpoints.save(tuning.step, tuning.state())
-    last = _sampled(tuning, samples, latents, direction, context)
-    yield last
-    return last.numbers
-
-
 def _sampled(tuning: FineTuning, samples: Tensor, latents: Tensor, direction: Tensor, context: Context) -> StepEvent:
     """The same few pictures, edited by the network as it is now, with their mean scores."""
     return_step = tuning.settings.return_step
     timesteps = paper_timesteps(min(tuning.settings.sample_steps, return_step + 1), return_step)
     edited = generated(tuning.eps, latents, timesteps, context).clamp(-1.0, 1.0)
-    with context.lock:
-        scores = edit_scores(samples, edited, direction, context)
-    means = {name: sum(score[name] for score in scores) / len(scores) for name in scores[0]}
-    return StepEvent("sample", tuning.step, tuning.total, means, edited)
-
-
-def _card(request: TrainRequest, settings: DiffusionCLIPTune, scores: dict[str, float], context: Context) -> EditCard:
-    versions = {library: version(library) for library in LIBRARIES}
-    return EditCard(
-        name=request.name,
-        method=settings.method,
-        base_fingerprint=context.base.fingerprint,
-        reference_prompt=settings.reference_prompt,
-        target_prompt=settings.target_prompt,
-        settings=settings.model_dump(),
-        seed=request.seed,
-        metrics=scores,
-        versions={**versions, **fingerprints(context)},
-    )
+    return scored_samples(tuning, samples, edited, direction, context)

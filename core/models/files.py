@@ -2,7 +2,7 @@
 
     facts = inspect(path)            what it is, without building a network
     base = open_base(path)           a diffusers folder, or a checkpoint of the DDPM or guided-diffusion family
-    edit = open_edit(path, base)     an edit of this lab, or DiffusionCLIP's fine-tuned `.pth`, which is a whole state dict of its base
+    edit = open_edit(path, base)     an edit of this lab, DiffusionCLIP's fine-tuned `.pth`, or Asyrp's delta block
 
 Recognition by keys and shapes is core/models/recognise.py's; reading bytes without executing code is core/models/reading.py's.
 """
@@ -84,9 +84,9 @@ def open_base(
 
 
 def open_edit(path: Path, base: Base, *, reference_prompt: str = "", target_prompt: str = "", any_base: bool = False) -> Edit:
-    """The edit in a file of this lab, or in DiffusionCLIP's `.pth`: all weights of the fine-tuned network, of the base that is given.
+    """The edit in a file of this lab, in DiffusionCLIP's `.pth`, which has all weights of the fine-tuned network, or in Asyrp's.
 
-    The `.pth` says neither its base nor its prompts: both are the caller's word, and the weights must at least fit. any_base lets an
+    A `.pth` says neither its base nor its prompts: both are the caller's word, and the weights must at least fit. any_base lets an
     edit of this lab pass that was made for another base of the same shape. Raises ShiftlabError for what does not fit.
     """
     path = Path(path)
@@ -95,11 +95,13 @@ def open_edit(path: Path, base: Base, *, reference_prompt: str = "", target_prom
         return edits.load_edit(path, base.state_dict())
     content = read_content(path)
     if is_asyrp(content):
-        raise ShiftlabError(f"{path.name} holds Asyrp's delta blocks and no weights of a whole network. Read it as an edit of Asyrp.")
-    weights = _fitting(state_dict_of(content, path.name), base, path.name)
+        method, own, weights = "asyrp", edits.OWN, _only_block(content, path.name)
+    else:
+        method, own, weights = "diffusionclip", "full", _fitting(state_dict_of(content, path.name), base, path.name)
     card = EditCard(
         name=path.stem,
-        method="diffusionclip",
+        method=method,
+        weights=own,
         base_fingerprint=base.fingerprint,
         reference_prompt=reference_prompt,
         target_prompt=target_prompt,
@@ -114,6 +116,14 @@ def open_asyrp(path: Path) -> list[DeltaWeights]:
     if not is_asyrp(content):
         raise ShiftlabError(f"{Path(path).name} holds no delta blocks of Asyrp. Choose another file.")
     return delta_blocks(content)
+
+
+def _only_block(content: Mapping[str, Any], name: str) -> dict[str, Tensor]:
+    """The weights of the delta block in a file of Asyrp; the released ones have one each."""
+    blocks = delta_blocks(content)
+    if len(blocks) > 1:
+        raise ShiftlabError(f"{name} holds {len(blocks)} delta blocks, and an edit has one. Bring them as files of their own.")
+    return blocks[0].weights
 
 
 def build_unet(network: Network, state: Mapping[str, Tensor]) -> UNet2DModel:

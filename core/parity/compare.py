@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.parity import ddpm_diffusionclip, egsde, guided_p2
+from core.parity import asyrp, ddpm_diffusionclip, domainstudio, egsde, guided_p2, sdft
 from core.parity.vectors import Comparison, read_vectors
 from core.types import ShiftlabError
 
 COMPARISONS: dict[str, Comparison] = {  # file stem → comparison
+    "asyrp": asyrp.compare,
     "ddpm_diffusionclip": ddpm_diffusionclip.compare,
+    "domainstudio": domainstudio.compare,
     "egsde": egsde.compare,
     "guided_p2": guided_p2.compare,
+    "sdft": sdft.compare,
 }
 
 

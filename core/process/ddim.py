@@ -55,11 +55,22 @@ def ddim_step(
     clip_x0 clips x̂_0 to [-1, 1] and takes the ε that belongs to the clipped one, as guided-diffusion does.
     Raises ValueError when η > 0 and there is no noise.
     """
-    alpha_bar_t, alpha_bar_n = _over(schedule.alpha_bar_at(t), x), _over(schedule.alpha_bar_at(n), x)
+    alpha_bar_t = schedule.alpha_bar_at(t)
     x0 = predict_x0(x, eps, alpha_bar_t)
     if clip_x0:
         x0 = x0.clamp(-1.0, 1.0)
         eps = eps_from_x0(x, x0, alpha_bar_t)
+    return ddim_compose(x0, eps, t, n, schedule, eta, noise)
+
+
+def ddim_compose(
+    x0: Tensor, eps: Tensor, t: int | Tensor, n: int | Tensor, schedule: Schedule, eta: float = 0.0, noise: Tensor | None = None
+) -> Tensor:
+    """x_n = √ᾱ_n·P_t + D_t + c·noise with P_t the predicted image x̂_0 and D_t = √(1−ᾱ_n−c²)·ε the direction to x_t.
+
+    In ddim_step both come from one ε; Asyrp (Kwon et al. 2023, eq. 4) takes them from two. Raises ValueError when η > 0 lacks noise.
+    """
+    alpha_bar_t, alpha_bar_n = _over(schedule.alpha_bar_at(t), x0), _over(schedule.alpha_bar_at(n), x0)
     if eta == 0.0:
         return alpha_bar_n.sqrt() * x0 + (1.0 - alpha_bar_n).sqrt() * eps
     if noise is None:

@@ -53,6 +53,15 @@ def images() -> torch.Tensor:
     return torch.rand(3, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(5)) * 2 - 1
 
 
+SHORT = (2, 5)  # pictures and steps
+
+
+def short_curve(monkeypatch) -> None:
+    """Asyrp's curve of perceptual distances from fewer pictures in fewer steps."""
+    monkeypatch.setattr("core.methods.asyrp_steps.PICTURES", SHORT[0])
+    monkeypatch.setattr("core.methods.asyrp_steps.STEPS", SHORT[1])
+
+
 def random_edit(base, seed: int, name: str = "sketch", fingerprint: str | None = None) -> Edit:
     """The base with noise on its weights: an edit that visibly does something."""
     generator = torch.Generator().manual_seed(seed)

@@ -146,6 +146,13 @@ def test_the_published_guided_delta_block_has_its_size(tmp_path):
     assert open_asyrp(tmp_path / "edit.pth")[0].parameters == 790_016
 
 
+def test_an_asyrp_file_with_several_blocks_is_no_edit(tmp_path, ddpm):
+    torch.save(ddpm, tmp_path / "celeba_hq.ckpt")
+    torch.save({"0": delta_block("ddpm"), "1": delta_block("ddpm")}, tmp_path / "two.pth")
+    with pytest.raises(ShiftlabError, match="holds 2 delta blocks"):
+        open_edit(tmp_path / "two.pth", open_base(tmp_path / "celeba_hq.ckpt", image_size=16))
+
+
 @pytest.mark.parametrize("fault", ["missing", "unknown", "misshapen"])
 def test_a_delta_block_is_read_strictly(tmp_path, fault):
     block = delta_block("ddpm")
