@@ -1,6 +1,6 @@
 """The classifiers whose accuracy says what an adaptation is worth, and what is saved of them.
 
-*cnn* is the one of the experiment that started this project (METHODS §7): three times [3×3 convolution, ReLU, 2×2 maximum] with 32, 64
+*cnn* is the one of the experiment that started this project: three times [3×3 convolution, ReLU, 2×2 maximum] with 32, 64
 and 128 filters, a layer of 512, and the reader, sized to the picture: 4.3 M parameters at 64 px. The others are timm's, untrained.
 """
 

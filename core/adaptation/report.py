@@ -20,7 +20,7 @@ from core.data.pictures import enlarge, side_by_side
 from core.data.png import png_bytes
 from core.data.text_files import write_text
 
-PUBLISHED = {  # METHODS §7: CelebA-HQ, 256 pixels, 1,200 train and 300 test, target test from the same generator as the training set
+PUBLISHED = {  # the experiment that this follows: CelebA-HQ at 256 pixels, 1,200 and 300 pictures, target test from the same generator
     "source": {"source": 0.890, "target": 0.593},
     "adapted": {"source": 0.710, "target": 0.870},
 }
@@ -48,8 +48,8 @@ def export(study: Study, out: Path) -> list[Path]:
     tables = {"curves": curves(study.folder), "accuracies": accuracies(study.folder), "comparisons": comparisons(study.folder)}
     written = [write_text(out / f"{name}.csv", table.to_csv(index=False)) for name, table in tables.items()]
     facts = {
-        "title": study.title, "note": study.note, "classifier": study.settings, "adaptation": facts_of(study.adapted), "published": PUBLISHED,
-        **{name: json.loads(table.to_json(orient="records")) for name, table in tables.items()},
+        "title": study.title, "note": study.note, "classifier": study.settings, "adaptation": facts_of(study.adapted),
+        "published": PUBLISHED, **{name: json.loads(table.to_json(orient="records")) for name, table in tables.items()},
     }  # fmt: skip
     written.append(write_text(out / "report.json", json.dumps(facts, indent=2) + "\n"))
     return [*written, write_text(out / "report.html", _page(study, tables))]

@@ -21,6 +21,7 @@ from core.adaptation.classify import ARMS, PHASE, correct
 from core.jobs.runs import RunFolder
 
 RESAMPLES = 2000
+DRAWN_AT_ONCE = 2_000_000  # numbers of a resampling that stand in memory
 PREFIX = PHASE.format("")
 DOMAINS = ("source", "target", "adapted")
 
@@ -111,11 +112,14 @@ def bootstrap(values: np.ndarray, resamples: int = RESAMPLES) -> Interval:
     """The mean of values `(seeds, pictures)` with its 95 % interval, seeds and pictures both drawn again. The same each time."""
     rng = np.random.default_rng(0)
     seeds, pictures = values.shape
-    means = np.empty(resamples)
-    for k in range(resamples):
-        drawn = values[rng.integers(0, seeds, seeds)].mean(axis=0)
-        means[k] = drawn[rng.integers(0, pictures, pictures)].mean()
-    low, high = np.percentile(means, [2.5, 97.5])
+    at_once = max(1, DRAWN_AT_ONCE // pictures)
+    means = []
+    for begin in range(0, resamples, at_once):
+        count = min(at_once, resamples - begin)
+        of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), count)  # how often each was drawn
+        of_pictures = rng.multinomial(pictures, np.full(pictures, 1 / pictures), count)
+        means.append(((of_seeds @ values) * of_pictures).sum(axis=1) / values.size)
+    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
     return Interval(float(values.mean()), float(low), float(high))
 
 
