@@ -24,9 +24,9 @@ Values = Mapping[Component, Any]
 class Chooser:
     """Event handlers; each takes the values by component and gives updates by component."""
 
-    def __init__(self, lab: Any, controls: Controls) -> None:
+    def __init__(self, lab: Any, controls: Controls, canvases: gr.Row) -> None:
         self.lab, self.controls = lab, controls
-        self.view = MethodView(lab, controls)
+        self.view = MethodView(lab, controls, canvases)
         self.presets = load_presets()
 
     def choose_edit(self, values: Values) -> Updates:
@@ -44,8 +44,7 @@ class Chooser:
             return {c.edit: gr.update(value=None), c.message: alert(entry.why_not)}
         card = entry.card
         updates = self.view.chosen(method, key)
-        if card.method == method:
-            updates = merged(updates, self._show_step(method, card.settings.get("return_step")))
+        updates = merged(updates, self._show_step(method, card.settings.get("return_step")))  # beyond it, the edit learned nothing
         return merged(updates, self._prompts(card.reference_prompt, card.target_prompt) if card.target_prompt else {})
 
     def choose_preset(self, values: Values) -> Updates:

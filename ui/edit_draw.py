@@ -36,13 +36,18 @@ def marker() -> gr.Brush:
     return gr.Brush(default_size=40, colors=[(OPEN_REGION, 0.6)], default_color=(OPEN_REGION, 0.6), color_mode="fixed")
 
 
-def canvases(controls: Any, session: Session, lab: Any) -> dict[Any, Any]:
-    """Both canvases with the session's picture on them and nothing drawn yet; over strokes that came with a request, one may paint on."""
-    if session.picture is None or lab.base is None or not any(about(method).draws for method in lab.methods):
+def fresh_canvases(canvases: Any, method: str, session: Session, lab: Any) -> dict[Any, Any]:
+    """What the canvases show of a method and the session's picture, where something is drawn on another one, or there was nothing yet.
+
+    Nothing is drawn on it at first; over strokes that came with a request, one may paint on.
+    """
+    draws = about(method).draws and session.picture is not None and lab.base is not None
+    before, session.on_canvas = session.on_canvas, (session.picture, session.drawing) if draws else None
+    if session.on_canvas in (None, before):
         return {}
     square = enlarge(square_of(session.picture, lab), CANVAS)
     strokes = enlarge(session.drawing.painted, CANVAS) if session.drawing.painted else square
-    return {controls.strokes: _untouched(strokes), controls.mask: _untouched(square)}
+    return {canvases.strokes: _untouched(strokes), canvases.mask: _untouched(square)}
 
 
 def drawing(how: Callable[[Any, Drawing], Drawing]) -> Callable[[Session, Any], None]:
@@ -50,6 +55,7 @@ def drawing(how: Callable[[Any, Drawing], Drawing]) -> Callable[[Session, Any], 
 
     def handler(session: Session, value: Any) -> None:
         session.drawing = how(value, session.drawing)
+        session.on_canvas = (session.picture, session.drawing)
 
     return handler
 

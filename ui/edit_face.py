@@ -10,7 +10,6 @@ import gradio as gr
 from gradio.components import Component
 
 from core.models.align import frames, takes_aligned_faces
-from ui.edit_draw import canvases
 from ui.edit_layout import Controls
 from ui.edit_show import Updates
 from ui.session import NOTHING_DRAWN, Session
@@ -39,13 +38,12 @@ class FaceChoice:
         """The picture with its chosen face outlined, and the list; nothing is looked for."""
         c, picture = self.controls, session.picture
         if not session.aligned or picture is None:
-            return {c.drop: shown(picture), c.face: gr.update(visible=False), **canvases(c, session, self.lab)}
+            return {c.drop: shown(picture), c.face: gr.update(visible=False)}
         found = picture.faces or ((picture.frame,) if picture.frame else ())
         choices = [(f"Face {index + 1} of {len(found)}", index) for index in range(len(found))]
         choices.append(("The whole picture" if found else "No face found: the whole picture", WHOLE))
         chosen = found.index(picture.frame) if picture.frame in found else WHOLE
-        there = {c.drop: shown(picture), c.face: gr.update(choices=choices, value=chosen, visible=True)}
-        return {**there, **canvases(c, session, self.lab)}
+        return {c.drop: shown(picture), c.face: gr.update(choices=choices, value=chosen, visible=True)}
 
     def choose(self, values: Mapping[Component, Any], session: Session) -> Updates:
         """Another face, or the whole picture."""

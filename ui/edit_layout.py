@@ -21,6 +21,8 @@ SLIDER, BEFORE, AFTER, DIFFERENCE, SIDE = "Slider", "Before", "After", "Differen
 VIEWS = (SLIDER, BEFORE, AFTER, DIFFERENCE, SIDE)
 BRING_BACK, COMPARE = "Bring back", "Compare with the one shown"
 PROMPTS = ("reference_prompt", "target_prompt")
+# The lists follow the method; a value that is on its way from the page while they change must not be refused by Gradio.
+LENIENT: dict[str, Any] = {"allow_custom_value": True}
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,6 @@ class Controls:
     drop: gr.Image
     face: gr.Dropdown
     examples: gr.Gallery
-    canvas: gr.Column
-    strokes: gr.ImageEditor
-    mask: gr.ImageEditor
     method: gr.Dropdown
     line: gr.HTML
     edit: gr.Dropdown
@@ -55,6 +54,15 @@ class Controls:
 
 
 @dataclass(frozen=True)
+class Canvases:
+    """What can be drawn on the picture."""
+
+    row: gr.Row
+    strokes: gr.ImageEditor
+    mask: gr.ImageEditor
+
+
+@dataclass(frozen=True)
 class Results:
     """The right column."""
 
@@ -64,8 +72,8 @@ class Results:
     view: gr.Radio
     in_photo: gr.Checkbox
     caption: gr.HTML
-    scores: gr.HTML
     download: gr.DownloadButton
+    scores: gr.HTML
     strip: gr.Gallery
     gallery: gr.Gallery
     click: gr.Radio
@@ -74,15 +82,17 @@ class Results:
         return [getattr(self, name) for name in self.__dataclass_fields__]
 
 
-def build_layout(lab: Any, presets: list[str]) -> tuple[gr.State, Controls, Results]:
+def build_layout(lab: Any, presets: list[str]) -> tuple[gr.State, Controls, Canvases, Results]:
     """The session's state and both columns, inside the open tab."""
     session = gr.State(Session(), time_to_live=SESSION_SECONDS)
     with gr.Row(elem_classes="workbench"):
         with gr.Column(scale=0, min_width=300, elem_classes="controls"):
             controls = _controls(lab, presets)
         with gr.Column(scale=1, min_width=300, elem_classes="stage"):
-            results = _results()
-    return session, controls, results
+            picture = _picture()
+            canvases = _canvases()
+            results = _results(*picture)
+    return session, controls, canvases, results
 
 
 def _controls(lab: Any, presets: list[str]) -> Controls:
@@ -93,14 +103,15 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
         )  # fmt: skip
         face = gr.Dropdown([], label="Face", visible=False, interactive=True, filterable=False, elem_id="edit-face")
         examples = _strip("Examples", "edit-examples")
-        canvas, strokes, mask = _canvas()
     names = [(type(method).__name__, key) for key, method in that_edit(lab.methods).items()]
     with gr.Column(elem_classes="card"):
         method = gr.Dropdown(names, value=names[0][1], label="Method", interactive=True, filterable=False, elem_id="edit-method")
         line = gr.HTML(line_html(names[0][1]), elem_classes="under")
         with gr.Row(elem_classes="pair"):
-            edit = gr.Dropdown([], label="Edit", interactive=True, elem_id="edit-edit", min_width=120)
-            mixed = gr.Dropdown([], value=[], multiselect=True, label="Mix with", interactive=True, elem_id="edit-mixed", min_width=120)
+            edit = gr.Dropdown([], label="Edit", interactive=True, elem_id="edit-edit", min_width=120, **LENIENT)
+            mixed = gr.Dropdown(
+                [], value=[], multiselect=True, label="Mix with", interactive=True, elem_id="edit-mixed", min_width=120, **LENIENT
+            )
         preset = gr.Dropdown(presets, value=None, label="Prompts", interactive=True, elem_id="edit-preset")
         reference = gr.Textbox("", label="Reference prompt", interactive=True, max_lines=2, elem_id="edit-reference")
         target = gr.Textbox("", label="Target prompt", interactive=True, max_lines=2, elem_id="edit-target")
@@ -116,19 +127,20 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
         go = gr.Button("Edit", variant="primary", elem_id="edit-go", scale=3)
         live = gr.Checkbox(True, label="Live", interactive=True, container=False, elem_id="edit-live", scale=1, min_width=72)
     return Controls(
-        drop, face, examples, canvas, strokes, mask, method, line, edit, mixed, preset, reference, target, forms, columns, strengths, seed,
-        go, live, message,
-    )  # fmt: skip
+        drop, face, examples, method, line, edit, mixed, preset, reference, target, forms, columns, strengths, seed, go, live, message
+    )
 
 
-def _canvas() -> tuple[gr.Column, gr.ImageEditor, gr.ImageEditor]:
-    """Strokes and a mask on the picture, for methods to which they mean something."""
-    with gr.Column(visible=False, elem_classes="canvas-card") as canvas, gr.Tabs():
-        with gr.Tab("Paint strokes"):
+def _canvases() -> Canvases:
+    """For methods to which they mean something."""
+    with gr.Row(visible=False, elem_classes="card canvases") as row:
+        with gr.Column(min_width=300):
+            gr.HTML('<h2 class="heading">Strokes</h2><p class="help">Painted over the picture, they are redrawn with it.</p>')
             strokes = editor("Strokes", paints(), "edit-strokes")
-        with gr.Tab("Mark what may change"):
+        with gr.Column(min_width=300):
+            gr.HTML('<h2 class="heading">Mask</h2><p class="help">Where you mark, the picture may change; the rest is kept.</p>')
             mask = editor("Mask", marker(), "edit-mask")
-    return canvas, strokes, mask
+    return Canvases(row, strokes, mask)
 
 
 def _forms(methods: Mapping[str, Any], chosen: str) -> tuple[dict[str, Form], dict[str, gr.Column]]:
@@ -140,7 +152,8 @@ def _forms(methods: Mapping[str, Any], chosen: str) -> tuple[dict[str, Form], di
     return forms, columns
 
 
-def _results() -> Results:
+def _picture() -> tuple[Component, ...]:
+    """The large picture with what stands around it: the first fields of `Results`."""
     with gr.Column(elem_classes="card picture"):
         with gr.Row(elem_classes="view-row"):
             view = gr.Radio(list(VIEWS), value=SLIDER, label="View", show_label=False, container=False, elem_id="edit-view")
@@ -159,6 +172,10 @@ def _results() -> Results:
         )  # fmt: skip
         caption = gr.HTML("", elem_id="edit-caption")
         progress = gr.HTML("", elem_id="edit-progress")
+    return progress, slider, image, view, in_photo, caption, download
+
+
+def _results(*picture: Component) -> Results:
     scores = gr.HTML("", elem_id="edit-scores")
     strip = gr.Gallery(
         label="Strip of strengths", columns=STRIP, height="auto", allow_preview=False, object_fit="cover", buttons=[], interactive=False,
@@ -172,7 +189,7 @@ def _results() -> Results:
                 elem_id="edit-click",
             )  # fmt: skip
         gallery = _strip("History", "edit-history")
-    return Results(progress, slider, image, view, in_photo, caption, scores, download, strip, gallery, click)
+    return Results(*picture, scores, strip, gallery, click)
 
 
 def _strip(label: str, elem_id: str) -> gr.Gallery:

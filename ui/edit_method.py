@@ -19,8 +19,8 @@ NONE = ""  # the choice of no edit, where a method does without
 class MethodView:
     """Updates by component, from a method's name."""
 
-    def __init__(self, lab: Any, controls: Controls) -> None:
-        self.lab, self.controls = lab, controls
+    def __init__(self, lab: Any, controls: Controls, canvases: gr.Row) -> None:
+        self.lab, self.controls, self.canvases = lab, controls, canvases
 
     def appear(self, method: str) -> Updates:
         """Its line, its form, and the choices that mean something to it."""
@@ -34,7 +34,7 @@ class MethodView:
             c.edit: gr.update(label=told.edit.label),
             c.mixed: gr.update(**more),
             **dict.fromkeys((c.preset, c.reference, c.target), prompts),
-            c.canvas: gr.update(visible=told.draws),
+            self.canvases: gr.update(visible=told.draws),
             c.strengths: gr.update(visible=has_strength(settings_class)),
         }
 

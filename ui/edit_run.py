@@ -16,7 +16,7 @@ from ui.edit_layout import Controls, Results
 from ui.edit_show import Updates, alert, progress_html, result_updates
 from ui.edit_strengths import strength_pictures
 from ui.history import gallery_items
-from ui.methods import about, teacher_of
+from ui.methods import about, follows_prompts, teacher_of
 from ui.preview import Progress, watch
 from ui.prompts import check_prompts
 from ui.requests import Plan
@@ -45,8 +45,11 @@ class Runner:
         keys = (*first, *(key for key in values[c.mixed] or [] if key not in first))
         names = {entry.key: entry.name for entry in self.lab.edits()}
         title = " + ".join(names.get(key, "an edit that is gone") for key in keys)
+        method = self.lab.methods[values[c.method]]
+        if not follows_prompts(method):
+            title = " · ".join(filter(None, (type(method).__name__, title)))
         drawing = session.drawing if about(values[c.method]).draws else NOTHING_DRAWN
-        return Plan(session.picture, settings, keys, int(values[c.seed] or 0), title or "redrawn", drawing)
+        return Plan(session.picture, settings, keys, int(values[c.seed] or 0), title, drawing)
 
     def ready(self, values: Values) -> bool:
         """Whether the method has what it needs."""

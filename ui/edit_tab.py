@@ -15,7 +15,7 @@ from gradio.components import Component
 from core.data.png import read_request
 from core.types import ShiftlabError
 from ui.edit_choose import Chooser, Values
-from ui.edit_draw import drawing, masked, painted
+from ui.edit_draw import drawing, fresh_canvases, masked, painted
 from ui.edit_face import FaceChoice
 from ui.edit_layout import COMPARE, build_layout
 from ui.edit_run import Runner
@@ -42,9 +42,9 @@ class EditTab:
 
     def __init__(self, lab: Any, shared: Shared) -> None:
         self.lab, self.shared = lab, shared
-        self.session, self.controls, self.results = build_layout(lab, [preset.name for preset in load_presets()])
+        self.session, self.controls, self.canvases, self.results = build_layout(lab, [preset.name for preset in load_presets()])
         self.runner = Runner(lab, shared, self.session, self.controls, self.results)
-        self.chooser = Chooser(lab, self.controls)
+        self.chooser = Chooser(lab, self.controls, self.canvases.row)
         self.faces = FaceChoice(lab, self.controls)
         self.strip = Strip()
 
@@ -157,7 +157,7 @@ class EditTab:
         self._then_run(self._on(c.edit.input, choose.choose_edit))
         self._then_run(self._on(c.preset.input, choose.choose_preset))
         self._then_run(self._on(c.method.input, choose.choose_method))
-        for part, how in ((c.strokes, painted), (c.mask, masked)):
+        for part, how in ((self.canvases.strokes, painted), (self.canvases.mask, masked)):
             self._then_run(part.input(drawing(how), [self.session, part], None, trigger_mode=LAST, **QUIET))
         for prompt in (c.reference, c.target):
             self._on(prompt.change, choose.write_prompts, trigger_mode=LAST)  # `input` misses a paste
@@ -184,8 +184,8 @@ class EditTab:
 
     def _outputs(self) -> list[Component]:
         c = self.controls
-        plain = [c.drop, c.face, c.examples, c.canvas, c.strokes, c.mask, c.method, c.line, c.edit, c.mixed]
-        plain += [c.preset, c.reference, c.target, c.strengths, c.seed, c.go, c.message]
+        plain = [c.drop, c.face, c.examples, c.method, c.line, c.edit, c.mixed]
+        plain += [self.canvases.row, c.preset, c.reference, c.target, c.strengths, c.seed, c.go, c.message]
         forms = [part for form in c.forms.values() for part in form.outputs()]
         return [*plain, *c.columns.values(), *forms, *self.results.outputs(), self.shared.to_tune, self.shared.tabs]
 
@@ -211,8 +211,15 @@ class EditTab:
 
         return stream
 
+    def draw_on(self, values: Values) -> Updates:
+        """After something was chosen: the canvases follow, once they are there."""
+        updates = fresh_canvases(self.canvases, values[self.controls.method], values[self.session], self.lab)
+        return updates or {self.controls.message: gr.skip()}
+
     def _then_run(self, event: Any, live: bool = True) -> Any:
         """After something was chosen: edit, where "Live" is on or the page must not stay empty."""
-        run = self.runner
+        run, c = self.runner, self.controls
+        shown = [self.canvases.strokes, self.canvases.mask, c.message]
+        event = event.then(self.draw_on, {self.session, c.method}, shown, **QUIET)
         pair = (run.live_coarse, run.live_full) if live else (run.coarse, run.full)
         return self._run(event.then, *pair, mode="multiple")

@@ -23,6 +23,9 @@ from pydantic.fields import FieldInfo
 
 from core.types import Settings, ShiftlabError
 
+MOST_POSITIONS = 10_000  # of a slider whose step the settings name
+FINE_POSITIONS = 400  # of one whose step we chose: a range that is wide against its usual values is a number box
+
 
 @dataclass(frozen=True)
 class Form:
@@ -74,7 +77,7 @@ def build_form(
     fields marked `more` stand; prefix: of the elem_ids, `<prefix><field>` with dashes.
     """
     fields = settings_class.model_fields
-    taken = [name for name in (only or fields) if name not in set(leave_out)]
+    taken = [name for name in (fields if only is None else only) if name not in set(leave_out)]
     folded = [name for name in taken if extra(fields[name]).get("more")]
     start = values or {}
 
@@ -168,7 +171,8 @@ def _number(kind: type, field: FieldInfo, value: Any, optional: bool, common: di
         common = {**common, "info": f"{field.description or ''} [{unit}]".strip()}
     if kind is float and value is not None and 0 < abs(value) < 1e-2 and not extra(field).get("step"):
         return gr.Textbox(f"{value:g}", max_lines=1, **common)
-    if low is None or high is None or optional or high - low > 10_000 * step:
+    positions = MOST_POSITIONS if "step" in extra(field) else FINE_POSITIONS
+    if low is None or high is None or optional or high - low > positions * step:
         return gr.Number(value, minimum=low, maximum=high, step=step, precision=0 if kind is int else None, **common)
     return gr.Slider(low, high, value=value, step=step, **common)
 

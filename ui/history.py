@@ -33,6 +33,8 @@ def changes(one: Shot, other: Shot, settings_class: type[Settings]) -> list[str]
     found = []
     if one.picture.name != other.picture.name:
         found.append(f"Picture {one.picture.name} → {other.picture.name}")
+    if one.record["method"] != other.record["method"]:
+        found.append(f"Method {one.record['method']} → {other.record['method']}")
     if one.title != other.title:
         found.append(f"{one.title} → {other.title}")
     if one.record["seed"] != other.record["seed"]:

@@ -60,6 +60,7 @@ class Session:
     numbered: int = 0
     picture: LabImage | None = None
     drawing: Drawing = NOTHING_DRAWN
+    on_canvas: tuple[LabImage | None, Drawing] | None = None  # what the canvases show; None while they are hidden
     shown: Shot | None = None
     against: Shot | None = None  # the other result of a comparison; its `after` then stands as "before"
     shots: list[Shot] = field(default_factory=list)  # oldest first

@@ -39,8 +39,8 @@ class Controls:
     start: gr.Button
 
     def inputs(self) -> set[Component]:
-        """What a request is made of."""
-        plain = {self.method, self.preset, self.name, self.images, self.targets, self.seed}
+        """What a request is made of. Not the preset: while its list changes, Gradio would refuse the value that still stands in it."""
+        plain = {self.method, self.name, self.images, self.targets, self.seed}
         return plain.union(*(form.inputs() for form in self.forms.values()))
 
 
@@ -110,8 +110,8 @@ def _controls(lab: Any) -> Controls:
             image_choices(0), value=PORTRAITS, label="Learn from", visible=learns_source(chosen), interactive=True, elem_id="tune-images"
         )
         targets = gr.Dropdown(
-            target_choices(0), value=(first and first.target_images) or SET, label="Target images", interactive=True, filterable=False,
-            visible=aims(chosen, lab.methods[chosen].train_settings), info="Pictures of what it shall become.", elem_id="tune-targets",
+            target_choices(0), value=(first and first.target_images) or SET, label="Aim at", interactive=True, filterable=False,
+            visible=aims(chosen, lab.methods[chosen].train_settings), info="Pictures of the target.", elem_id="tune-targets",
         )  # fmt: skip
     with gr.Column(elem_classes="card"):
         rest, columns = _forms(lab, chosen, first, prompts=False)

@@ -170,7 +170,7 @@ class TuneTab:
         c, w, shared = self.controls, self.watch, self.shared
         self._on(shared.page.load, self.loaded)
         self._on(c.start.click, self.start, concurrency_limit=1)
-        self._then_estimate(self._on(c.preset.input, self.chooser.choose_preset))
+        self._then_estimate(self._on(c.preset.input, self.chooser.choose_preset, {c.preset}))
         self._then_estimate(self._on(c.method.input, self.chooser.choose_method))
         self._then_estimate(self._on(shared.to_tune.change, self.chooser.handed))
         for state in (shared.source, shared.target):
@@ -197,8 +197,8 @@ class TuneTab:
         columns = [column for pair in c.columns.values() for column in pair]
         return [*plain, *forms, *columns, *self.watch.outputs(), shared.to_edit, shared.tabs]
 
-    def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], **options: Any) -> Any:
-        return event(handler, self._inputs(), self._outputs(), show_progress="hidden", api_visibility="private", **options)
+    def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], more: set[Any] = frozenset(), **options: Any) -> Any:
+        return event(handler, self._inputs() | more, self._outputs(), show_progress="hidden", api_visibility="private", **options)
 
     def _estimate(self, event: Callable[..., Any], mode: str = "always_last") -> Any:
         return event(

@@ -52,7 +52,7 @@ def target_pictures(which: str, target: Sequence[LabImage], count: int, side: in
     if which in EXAMPLES:
         return EXAMPLES[which].pictures(count, side)
     if not target:
-        raise ShiftlabError("The target set is empty. Add images on the Data tab, or choose embedded ones under “Target images”.")
+        raise ShiftlabError("The target set is empty. Add images on the Data tab, or choose embedded ones under “Aim at”.")
     return [entry.image for entry in target]
 
 

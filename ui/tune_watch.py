@@ -22,7 +22,7 @@ STATES = {
     "failed": "failed", "done": "done",
 }  # fmt: skip
 EMPTY = (
-    '<div class="blank tall"><b>No fine-tuning yet.</b> Choose prompts and a preset on the left and press Start. '
+    '<div class="blank tall"><b>No fine-tuning yet.</b> Choose a preset and press Start. '
     "Loss and samples appear here, and you may close the page meanwhile.</div>"
 )
 

@@ -21,7 +21,7 @@ def test_each_method_brings_its_own_form_and_edits(visitor: Visitor) -> None:
     for method in visitor.tab.lab.methods:
         visitor.switch(method)
         assert [key for key, column in c.columns.items() if visitor.about[column]["visible"]] == [method]
-        assert visitor.about[c.canvas]["visible"] == (method == "sdedit")
+        assert visitor.about[visitor.tab.canvases.row]["visible"] == (method == "sdedit")
         assert visitor.about[c.strengths]["visible"] == (method == "diffusionclip")
     assert [key for _, key in visitor.about[c.edit]["choices"]] == ["pencil-sketch", "my-night", "alien"]
     assert visitor.about[c.edit]["label"] == "Base tuned to the target" and visitor.values[c.edit] == "pencil-sketch"
@@ -55,7 +55,7 @@ def test_a_method_that_needs_no_edit_runs_without_and_with_one(visitor: Visitor,
 
 
 def test_strokes_and_a_mask_are_asked_for_kept_and_brought_back(visitor: Visitor, lab: FakeLab) -> None:
-    tab, c = visitor.tab, visitor.tab.controls
+    tab = visitor.tab
     visitor.switch("sdedit")
     layer = Image.new("RGBA", (320, 320))
     layer.paste("red", (0, 0, 160, 320))
@@ -72,7 +72,8 @@ def test_strokes_and_a_mask_are_asked_for_kept_and_brought_back(visitor: Visitor
     visitor.take(tab.choose_shot(visitor.values, SimpleNamespace(index=0)))
     visitor.run()
     assert lab.asked[-1].mask.equal(request.mask) and lab.asked[-1].painted.equal(request.painted)
-    assert c.strokes in visitor.shown
+    assert tab.canvases.strokes in tab.draw_on(visitor.values), "the canvas shows what the request was painted on"
+    assert tab.canvases.strokes not in tab.draw_on(visitor.values), "and is then left to the one who paints"
 
     visitor.switch("diffusionclip")
     visitor.run()
