@@ -160,7 +160,7 @@ class Lab:
         zoo.remove(name, self.home)
 
     def add_edit(self, path: Path, name: str, reference_prompt: str = "", target_prompt: str = "") -> str:
-        """Takes an edit of this lab, or DiffusionCLIP's fine-tuned weights, into the home, on the loaded base. Returns its key."""
+        """Takes an edit of this lab, or a published one of DiffusionCLIP or Asyrp, into the home, on the loaded base. Returns its key."""
         return self._edits.add(path, name, self._loaded_base(), reference_prompt, target_prompt)
 
     def _download(self, name: str, should_stop: Callable[[], bool]) -> Generator[StepEvent, None, Path]:

@@ -65,7 +65,7 @@ class EditShelf:
             return self._loaded[name]
 
     def add(self, path: Path, name: str, base: Base, reference_prompt: str = "", target_prompt: str = "") -> str:
-        """Takes an edit of this lab, or DiffusionCLIP's fine-tuned weights of this base, among the brought ones. Returns its key."""
+        """Takes an edit of this lab, or a published one of DiffusionCLIP or Asyrp on this base, among the brought ones. Returns its key."""
         edit = open_edit(path, base, reference_prompt=reference_prompt, target_prompt=target_prompt)
         name = name.strip() or edit.card.name
         stem = "-".join("".join(letter if letter.isalnum() else " " for letter in name).split()).lower() or "edit"

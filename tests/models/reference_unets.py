@@ -6,6 +6,7 @@ Nothing here uses diffusers. `w` is a state dict, `c` the configuration, x `(B, 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import Tensor
 from core.models.mapping import DDPMConfig, GuidedConfig
 
 Weights = dict[str, Tensor]
+Shift = Callable[[Tensor, Tensor], Tensor]
 
 
 def _linear(w: Weights, name: str, x: Tensor) -> Tensor:
@@ -36,7 +38,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.einsum("hij,hcj->hci", scores.softmax(dim=-1), v)
 
 
-def ddpm(w: Weights, c: DDPMConfig, x: Tensor, t: Tensor) -> Tensor:
+def ddpm(w: Weights, c: DDPMConfig, x: Tensor, t: Tensor, shift: Shift | None = None) -> Tensor:
+    """shift: h and the time embedding to what stands in h's place."""
     half = c.ch // 2
     angles = t[:, None].float() * torch.exp(-math.log(10000) / (half - 1) * torch.arange(half))
     embedding = torch.cat([angles.sin(), angles.cos()], dim=1)
@@ -68,6 +71,7 @@ def ddpm(w: Weights, c: DDPMConfig, x: Tensor, t: Tensor) -> Tensor:
             h = _conv(w, f"down.{level}.downsample.conv", F.pad(h, (0, 1, 0, 1)), stride=2)
             skips.append(h)
     h = resnet("mid.block_2", attention("mid.attn_1", resnet("mid.block_1", h)))
+    h = h if shift is None else shift(h, embedding)
     for level in range(top, -1, -1):
         for number in range(c.num_res_blocks + 1):
             h = block("up", level, number, torch.cat([h, skips.pop()], dim=1))

@@ -66,6 +66,47 @@ def record_guided(folder: Path, configs: dict[str, GuidedConfig], seed: int = 0)
     return _save(folder / "guided_p2.safetensors", tensors, header)
 
 
+def record_asyrp(folder: Path, config: DDPMConfig, seed: int = 0, t_edit: int = 420) -> Path:
+    """asyrp.safetensors. Every ε is a whole pass of the network with its middle replaced; P and D are put together in float64."""
+    net, g = random_ddpm(config, seed), torch.Generator().manual_seed(seed)
+    channels, wide = config.ch * config.ch_mult[-1], 4 * config.ch
+    shapes = {"conv1": (channels, channels, 1, 1), "temb_proj": (channels, wide), "norm2": (channels,), "conv2": (channels, channels, 1, 1)}
+    blocks = [
+        {f"{name}.{part}": torch.randn(shape if part == "weight" else shape[:1], generator=g) * 0.2
+         for name, shape in shapes.items() for part in ("weight", "bias")}
+        for _ in range(2)
+    ]  # fmt: skip
+    x, z = (torch.randn(2, 3, config.image_size, config.image_size, generator=g) for _ in range(2))
+    inside: dict[str, Tensor] = {}
+
+    def delta(w: dict[str, Tensor], h: Tensor, emb: Tensor) -> Tensor:
+        added = F.linear(F.silu(emb), w["temb_proj.weight"], w["temb_proj.bias"])
+        inner = F.conv2d(h, w["conv1.weight"], w["conv1.bias"]) + added[..., None, None]
+        return F.conv2d(F.silu(F.group_norm(inner, 32, w["norm2.weight"], w["norm2.bias"], 1e-6)), w["conv2.weight"], w["conv2.bias"])
+
+    def eps(t: int, *strengths: float) -> Tensor:
+        def shift(h: Tensor, emb: Tensor) -> Tensor:
+            inside.update(h=h, delta_h=delta(blocks[0], h, emb))
+            return h + sum((c * delta(w, h, emb) for c, w in zip(strengths, blocks, strict=False)), torch.zeros(()))
+
+        return reference_unets.ddpm(net, config, x, torch.full((2,), t), shift)
+
+    def edited(t: int, n: int, *strengths: float) -> Tensor:
+        change = (1 - ALPHA_BAR[t]).sqrt() * (eps(t).double() - eps(t, *strengths).double()) / ALPHA_BAR[t].sqrt()
+        return (_step(x, eps(t), t, n).double() + ALPHA_BAR[n].sqrt() * change).float()
+
+    entries = {f"edited_t640_n600_c{c}": edited(640, 600, c) for c in (0.9, -0.4)}
+    entries["two_attributes_c0.5_c-0.25_t640_n600"] = edited(640, 600, 0.5, -0.25)
+    entries["edited_x0_t640"] = ((x - (1 - ALPHA_BAR[640]).sqrt() * eps(640, 0.9)) / ALPHA_BAR[640].sqrt()).float()
+    entries |= {f"{name}_t640": value for name, value in inside.items()}
+    entries["below_t_edit_t419_n380"] = _step(x, eps(419), 419, 380)
+    entries["boost_eta1_t90_n60"] = _step(x, eps(90), 90, 60, z)
+    weights = {f"delta{i}/{name}": value for i, block in enumerate(blocks) for name, value in block.items()}
+    weights |= {f"base/{name}": value for name, value in net.items()}
+    header = {**_text(asdict(config)), "t_edit": str(t_edit)}
+    return _save(folder / "asyrp.safetensors", {"x": x, "boost_noise": z, **entries, **weights}, header)
+
+
 def record_egsde(folder: Path, seed: int = 0, size: int = 32, n: int = 8, t: int = 120) -> Path:
     """egsde.safetensors. The mirror beyond the borders is written out as a three times larger picture; the gradient by autograd."""
     g = torch.Generator().manual_seed(seed)
@@ -116,6 +157,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     record_ddpm(folder, DDPMConfig(32, (1, 2), 1, (8,), 16))
+    record_asyrp(folder, DDPMConfig(32, (1, 2), 1, (8,), 16))
     record_egsde(folder)
     record_guided(folder, {"p2": GuidedConfig(32, (1, 2), 1, (2,), 32, 16), "large": GuidedConfig(32, (1, 1, 2), 2, (2, 4), 16, 16)})
 

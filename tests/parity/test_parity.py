@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from core.models.mapping import DDPMConfig, GuidedConfig
 from core.parity.__main__ import main
 from core.parity.vectors import Entry
-from tests.parity.record import record_ddpm, record_egsde, record_guided
+from tests.parity.record import record_asyrp, record_ddpm, record_egsde, record_guided
 
 DDPM = [DDPMConfig(32, (1, 2), 1, (8,), 16), DDPMConfig(32, (1, 1, 2), 2, (8, 4), 16)]
 GUIDED = {"p2": GuidedConfig(32, (1, 2), 1, (2,), 32, 16), "large": GuidedConfig(32, (1, 1, 2), 2, (2, 4), 16, 16)}
@@ -22,6 +22,13 @@ def test_ddpm_vectors_of_any_shape_agree(tmp_path, capsys, config):
     names = ["eps_t1", "eps_t640", "inverted_7_t401", "generated_tuned_7", "reconstructed_7"]
     names += ["step_ratio_0.8_t500_n420", "step_hybrid_0.25_0.75_t90_n60", "step_eta1_t500_n420"]
     assert all(name in printed for name in names) and printed.count("ok") == len(names)
+
+
+@pytest.mark.parametrize("config", DDPM)
+def test_asyrp_vectors_of_any_shape_agree(tmp_path, capsys, config):
+    record_asyrp(tmp_path, config, seed=5)
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("ok") == 8
 
 
 def test_guided_vectors_of_any_shape_agree(tmp_path, capsys):
