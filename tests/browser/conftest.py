@@ -1,7 +1,7 @@
 """The real app on tiny random models, in a real Chromium, with an eye on every request.
 
-`page` is the lab, opened and watched; `open_page(url)` opens another tab; `start_app()` another server, which a test may kill and start
-again. The server runs under the socket guard of the tests, so it can no more call home than the page can.
+`page` is the lab, opened and watched; `open_page(url)` opens another tab; `app` is the server, which a test may kill and start again.
+It runs under the socket guard of the tests, so it can no more call home than the page can.
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from tests.browser.get_browser import NO_BROWSER, find_browser
 from tests.tiny import write_models
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 240  # importing torch, diffusers and gradio on a machine that is busy with something else
+PATIENCE = 150_000  # ms; an inversion, a training or a search for faces on a machine that is busy with something else
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+
+expect.set_options(timeout=PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
+            item.add_marker(pytest.mark.xdist_group("browser"))  # one worker walks the page, so that one server and one Chromium do
             item.add_marker(pytest.mark.timeout(600))
 
 
@@ -112,24 +116,11 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def start_app(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], App]]:
-    """Starts a server with a home of its own; all are stopped at the end."""
-    started: list[App] = []
-
-    def start() -> App:
-        app = App(tmp_path_factory.mktemp("home"), checkpoints, free_port())
-        started.append(app)
-        return app.start()
-
-    yield start
-    for app in started:
-        app.stop()
-
-
-@pytest.fixture(scope="session")
-def app(start_app: Callable[[], App]) -> App:
-    """The server that most tests share."""
-    return start_app()
+def app(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The server that most tests share, with a home of its own."""
+    app = App(tmp_path_factory.mktemp("home"), checkpoints, free_port()).start()
+    yield app
+    app.stop()
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +152,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     def open_at(url: str, **options: object) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "accept_downloads": True, **options})
         contexts.append(context)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(PATIENCE)
         context.on("request", watch_request)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
