@@ -1,4 +1,4 @@
-"""What trainings towards prompts share: the loop with its saved states and samples, the order of the images, the edit's card."""
+"""What trainings share: the loop with its saved states and samples, the order of the images, the edit's card."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def trained_card(request: TrainRequest, metrics: dict[str, float], context: Cont
         name=request.name,
         method=settings.method,
         base_fingerprint=context.base.fingerprint,
-        reference_prompt=settings.reference_prompt,
-        target_prompt=settings.target_prompt,
+        reference_prompt=getattr(settings, "reference_prompt", ""),  # a target set needs none
+        target_prompt=getattr(settings, "target_prompt", ""),
         settings=settings.model_dump(),
         seed=request.seed,
         metrics=metrics,

@@ -14,25 +14,21 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from core.methods.learning import SAMPLES, learn
+from core.methods.learning import SAMPLES, learn, trained_card
 from core.methods.student import Start, Student
 from core.methods.target_settings import TargetTune
 from core.methods.walks import locked
 from core.models.base import Base
-from core.models.fingerprint import fingerprints
 from core.process.ddim import add_noise
 from core.process.noise import ItemNoise
 from core.process.sampling import generate, last
 from core.process.timesteps import paper_timesteps
-from core.types import Context, Edit, EditCard, ShiftlabError, StepEvent, TrainRequest, Work
-
-LIBRARIES = ("torch", "diffusers", "peft")
+from core.types import Context, Edit, ShiftlabError, StepEvent, TrainRequest, Work
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def train(request: TrainRequest, losses: Losses, context: Context, start: Start 
     seeds = [request.seed + i for i in range(SAMPLES)]
     of_source = free_samples(context.base, seeds, settings.sample_steps, context.lock)
     scores = yield from learn(tuning, settings.sample_every, lambda: _sampled(tuning, seeds, of_source, context), context)
-    yield Edit(_card(request, scores, context), tuning.student.weights())
+    yield Edit(trained_card(request, scores, context), tuning.student.weights())
 
 
 class TargetTuning:
@@ -156,16 +152,4 @@ def training_work(settings: TargetTune, student_calls: int, teacher_calls: int) 
         held=settings.batch_size * student_calls,
         gradient_checkpointing=settings.gradient_checkpointing,
         updates=settings.steps,
-    )
-
-
-def _card(request: TrainRequest, scores: dict[str, float], context: Context) -> EditCard:
-    return EditCard(
-        name=request.name,
-        method=request.settings.method,
-        base_fingerprint=context.base.fingerprint,
-        settings=request.settings.model_dump(),
-        seed=request.seed,
-        metrics=scores,
-        versions={**{library: version(library) for library in LIBRARIES}, **fingerprints(context)},
     )
