@@ -156,7 +156,7 @@ def test_samples_and_saves_come_in_time(context, images):
 
 
 @pytest.mark.parametrize("method", ["sdft", "domainstudio"])
-def test_the_edit_is_a_file_of_this_base_and_translates(context, images, method, tmp_path):
+def test_the_edit_is_a_file_of_this_base(context, images, method, tmp_path):
     _, edit = run(context, request(images, method))
     card = edit.card
     assert (card.name, card.method, card.seed, card.base_fingerprint) == ("paintings", method, 7, context.base.fingerprint)
