@@ -2,7 +2,8 @@
 
     accelerate launch --num_processes 4 -m core adapt diffusionclip faces.zip --edit sketch --out faces-as-sketches
 
-A launcher (accelerate, torchrun) says by RANK and WORLD_SIZE which part is whose. The same command, repeated, makes what is missing.
+The launcher says in the environment which part is whose. The same command, repeated, makes what is missing, by however many processes.
+Without GPUs, `accelerate launch --multi_gpu --num_processes 2 … --device cpu` starts two processes all the same.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from core.data.labelled import LabelledSet, open_set
 from core.data.labelled_split import with_split
 from core.methods import METHODS, that_edit
 
+LAUNCHERS = (("RANK", "WORLD_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"))  # torchrun, mpirun
 SET = option("unused", Path, None, "").replace(
     name="source",
     annotation=Annotated[Path, typer.Argument(metavar="SET", help="ZIP or folder of a labelled set, or its index.", show_default=False)],
@@ -52,9 +54,15 @@ def split_set(values: dict[str, Any]) -> LabelledSet:
     return with_split(labelled, values["column"] or labelled.columns[0], values["validation"], values["test"], values["split_seed"])
 
 
+def share() -> tuple[int, int]:
+    """(which process this is, of how many), as the launcher says."""
+    names = [pair for pair in LAUNCHERS if pair[0] in os.environ and pair[1] in os.environ]
+    return (int(os.environ[names[0][0]]), int(os.environ[names[0][1]])) if names else (0, 1)
+
+
 def adapt_set(values: dict[str, Any], name: str) -> None:
     """The command of one method."""
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, world = share()
     if values["device"] is None and world > 1 and torch.cuda.is_available():
         values["device"] = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     settings = settings_from(METHODS[name].edit_settings, values)

@@ -9,7 +9,7 @@ import typer
 
 from core.adaptation.audit import AUDIT, AuditSettings, dropped, read_audit, voted
 from core.adaptation.classifier import ClassifierSettings
-from core.adaptation.classify import classifier_file
+from core.adaptation.classify import ARMS, classifier_file
 from core.adaptation.jobs import AuditTask, ClassifyTask, in_foreground
 from core.adaptation.report import percent
 from core.adaptation.results import accuracies, comparisons
@@ -74,6 +74,8 @@ def labelled(values: dict[str, Any]) -> None:
 def classify(values: dict[str, Any]) -> None:
     """Trains, prints the tables and writes the report."""
     settings = settings_from(ClassifierSettings, values)
+    if unknown := [arm for arm in values["arm"] if arm not in ARMS]:
+        raise typer.BadParameter(f"--arm is one of {', '.join(ARMS)}, not {unknown[0]!r}.")
     source, out = split_set(values), values["out"]
     out.parent.mkdir(parents=True, exist_ok=True)
     index = source.save(out.with_name(f"{out.name}.source.jsonl"))
