@@ -20,7 +20,7 @@ USES = {
     "ddpm": [AS_BASE, AS_EDIT],
     "guided": [AS_BASE, AS_EDIT],
     "edit": [AS_EDIT],
-    "asyrp": [],
+    "asyrp": [AS_EDIT],
     "clip": [AS_CLIP],
     "identity": [AS_IDENTITY],
 }

@@ -17,6 +17,7 @@ from core.lab import Lab
 from core.models.mapping import DDPMConfig
 from core.types import Edit, EditCard
 from tests.models.random_checkpoints import random_ddpm
+from tests.models.test_files import delta_block
 from tests.tiny import write_base, write_identity
 from ui.models_bring import AS_EDIT, AS_FILE
 from ui.models_tab import Looking, ModelsTab
@@ -122,6 +123,16 @@ def test_an_edit_is_brought_as_a_file(visitor, lab, tmp_path):
     visitor.values[visitor.tab.bring.name] = "Hers"
     visitor.take(visitor.tab.bring_in(visitor.values))
     assert lab.load_edit("brought/hers").card.name == "Hers"
+
+
+def test_an_edit_of_asyrp_is_brought_with_its_prompts(visitor, lab, tmp_path):
+    b = visitor.tab.bring
+    torch.save({"0": delta_block("ddpm")}, tmp_path / "smiling.pth")
+    assert "edit by Asyrp" in visitor.inspect(tmp_path / "smiling.pth") and visitor.values[b.use] == AS_EDIT
+    visitor.values[b.reference], visitor.values[b.target] = "face", "smiling face"
+    assert "is here" in visitor.take(visitor.tab.bring_in(visitor.values))[visitor.tab.message]
+    card = lab.load_edit("brought/smiling").card
+    assert (card.method, card.target_prompt, card.base_fingerprint) == ("asyrp", "smiling face", lab.base.fingerprint)
 
 
 def test_models_stay_while_a_run_needs_them(visitor, lab):
