@@ -15,7 +15,7 @@ from ui.session import Drawing, Session
 
 CANVAS = 320  # pixels
 PAINTS = ["#1c1a18", "#ffffff", "#c0392b", "#e0a030", "#2e7d4f", "#2f6db5", "#7a4a2b", "#f0c8a0"]
-OPEN_REGION = "#2dd4bf"
+OPEN_REGION, OPACITY = "#2dd4bf", 0.6
 
 
 def editor(label: str, brush: gr.Brush, elem_id: str) -> gr.ImageEditor:
@@ -33,13 +33,13 @@ def paints() -> gr.Brush:
 
 def marker() -> gr.Brush:
     """For the mask."""
-    return gr.Brush(default_size=40, colors=[(OPEN_REGION, 0.6)], default_color=(OPEN_REGION, 0.6), color_mode="fixed")
+    return gr.Brush(default_size=40, colors=[(OPEN_REGION, OPACITY)], default_color=(OPEN_REGION, OPACITY), color_mode="fixed")
 
 
 def fresh_canvases(canvases: Any, method: str, session: Session, lab: Any) -> dict[Any, Any]:
     """What the canvases show of a method and the session's picture, where something is drawn on another one, or there was nothing yet.
 
-    Nothing is drawn on it at first; over strokes that came with a request, one may paint on.
+    Nothing is drawn on it at first. What came with a request, or was drawn before the canvases were hidden, is there and may be drawn on.
     """
     draws = about(method).draws and session.picture is not None and lab.base is not None
     before, session.on_canvas = session.on_canvas, (session.picture, session.drawing) if draws else None
@@ -47,7 +47,7 @@ def fresh_canvases(canvases: Any, method: str, session: Session, lab: Any) -> di
         return {}
     square = enlarge(square_of(session.picture, lab), CANVAS)
     strokes = enlarge(session.drawing.painted, CANVAS) if session.drawing.painted else square
-    return {canvases.strokes: _untouched(strokes), canvases.mask: _untouched(square)}
+    return {canvases.strokes: _untouched(strokes), canvases.mask: _marked(square, session.drawing.mask)}
 
 
 def drawing(how: Callable[[Any, Drawing], Drawing]) -> Callable[[Session, Any], None]:
@@ -73,6 +73,14 @@ def masked(value: dict[str, Any] | None, drawing: Drawing) -> Drawing:
 
 def _untouched(picture: Image.Image) -> dict[str, Any]:
     return {"background": picture, "layers": [], "composite": picture}
+
+
+def _marked(picture: Image.Image, mask: Image.Image | None) -> dict[str, Any]:
+    if mask is None:
+        return _untouched(picture)
+    layer = Image.new("RGBA", picture.size, OPEN_REGION)
+    layer.putalpha(mask.convert("L").resize(picture.size).point(lambda white: round(OPACITY * white)))
+    return {"background": picture, "layers": [layer], "composite": Image.alpha_composite(picture.convert("RGBA"), layer)}
 
 
 def _drawn(value: dict[str, Any] | None) -> Image.Image | None:

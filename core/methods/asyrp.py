@@ -185,11 +185,14 @@ def _direction(edits: Sequence[Edit], settings: AsyrpEdit, context: Context) -> 
 def _walked(
     walk: Iterator[tuple[int, Tensor]], place: int, places: int, steps: int, context: Context
 ) -> Generator[StepEvent, None, Tensor]:
-    """Yields "generate" events, numbered through all walks of a strip, and returns the images `(B, 3, H, W)` in [-1, 1]."""
+    """Yields "generate" events, numbered through all walks of a strip, of which each walk's last shows the images; returns those.
+
+    Images: `(B, 3, H, W)` in [-1, 1].
+    """
     x: Tensor | None = None
     for step, lower in locked(walk, context.lock):
-        x = lower
-        yield StepEvent("generate", place * steps + step, places * steps)
+        x = lower if step < steps else lower.clamp(-1.0, 1.0)
+        yield StepEvent("generate", place * steps + step, places * steps, images=x if step == steps else None)
         stop_if_asked(context)
     assert x is not None, "a walk has at least one step"
-    return x.clamp(-1.0, 1.0)
+    return x

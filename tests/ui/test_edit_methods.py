@@ -72,7 +72,9 @@ def test_strokes_and_a_mask_are_asked_for_kept_and_brought_back(visitor: Visitor
     visitor.take(tab.choose_shot(visitor.values, SimpleNamespace(index=0)))
     visitor.run()
     assert lab.asked[-1].mask.equal(request.mask) and lab.asked[-1].painted.equal(request.painted)
-    assert tab.canvases.strokes in tab.draw_on(visitor.values), "the canvas shows what the request was painted on"
+    shown = tab.draw_on(visitor.values)
+    assert tab.canvases.strokes in shown, "the canvas shows what the request was painted on"
+    assert masked(shown[tab.canvases.mask], NOTHING_DRAWN).mask is not None, "and what it kept"
     assert tab.canvases.strokes not in tab.draw_on(visitor.values), "and is then left to the one who paints"
 
     visitor.switch("diffusionclip")
