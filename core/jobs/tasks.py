@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ class Tools:
     load_edit: Callable[[str], Edit]
 
 
-class Task(BaseModel):
+class Task(BaseModel, ABC):
     """Everything that a job needs to begin, and to go on after a kill, as plain data; it stands in the table of jobs.
 
     kind: the word in the table by which the worker finds the class.
@@ -30,6 +31,6 @@ class Task(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str] = ""
 
+    @abstractmethod
     def run(self, folder: Path, tools: Tools) -> Iterator[StepEvent]:
         """Does the work, writing into `folder` and skipping what is already there. Raises Stopped when asked to stop."""
-        raise TypeError(f"{type(self).__name__} says nothing of how it runs.")

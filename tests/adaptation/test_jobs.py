@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from core.adaptation.adapt import adapted_set
@@ -71,8 +72,6 @@ def test_what_cannot_run_says_so(lab, tmp_path):
 
 
 def test_thresholds_move_without_asking_again():
-    import pandas as pd
-
     table = pd.DataFrame({"name": ["a", "b", "c"], "classifier": [0.1, 0.4, 0.9], "clip": [0.2, 0.9, 0.9], "identity": [0.9, 0.9, 0.1]})
     assert list(voted(table, AuditSettings())["name"]) == ["a", "b", "c"]
     assert dropped(table, AuditSettings()) == ("a",)
