@@ -40,7 +40,8 @@ def save_edit(path: Path, edit: Edit, base_state: Mapping[str, Tensor], how: How
     An edit of a network of its own is kept as it is, whatever `how` says. The file appears whole or not at all.
     """
     if edit.card.weights == OWN:
-        _write(path, {name: weight.detach().cpu().float().clone(memory_format=torch.contiguous_format) for name, weight in edit.weights.items()}, edit.card)
+        own = {name: weight.detach().cpu().float().contiguous().clone() for name, weight in edit.weights.items()}  # none shares memory
+        _write(path, own, edit.card)
         return edit.card
     _check_names(edit.weights, base_state, edit.card.name)
     kept: dict[str, Tensor] = {}
