@@ -21,7 +21,6 @@ from core.models.base import load_base
 from core.types import Edit, EditCard
 from tests.browser.conftest import App
 
-expect.set_options(timeout=60_000)  # an inversion of 50 steps, on a machine that is busy with something else
 PHOTO, SKETCH = "a photo of a person", "a pencil sketch of a person"
 
 
@@ -65,11 +64,13 @@ def write_target(page: Page, text: str) -> None:
     page.keyboard.type(text)
 
 
+def clear(page: Page) -> None:
+    """Presses the cross of the picture, as a visitor must before dropping another."""
+    page.locator("#edit-image").get_by_role("button", name=re.compile("clear|remove", re.IGNORECASE)).first.click()
+
+
 def give(page: Page, path: Path) -> None:
-    """Drops a file; where a picture lies already, its cross is pressed first, as a visitor must."""
-    clear = page.locator("#edit-image").get_by_role("button", name=re.compile("clear|remove", re.IGNORECASE))
-    if clear.count():
-        clear.first.click()
+    """Drops a file where no picture lies."""
     page.locator("#edit-image input[type=file]").set_input_files(path)
 
 
@@ -86,16 +87,24 @@ def huge_png(path: Path, side: int) -> Path:
     return path
 
 
-def test_pressing_nothing_shows_a_before_and_after(lab_page: Page) -> None:
+def test_pressing_nothing_shows_a_before_and_after_in_every_view(lab_page: Page) -> None:
     expect(lab_page.locator("#edit-slider img")).to_have_count(2)
     expect(lab_page.get_by_label("Edit", exact=True).first).to_have_value("tiny sketch")
     expect(lab_page.get_by_role("meter", name="Identity score")).to_be_visible()
     expect(number(lab_page, "Return step")).to_have_value("301")
     picture = lab_page.locator("#edit-slider img").first.bounding_box()
     assert picture is not None and picture["width"] >= 400, "a small picture is shown as a stamp"
+    for view in ("Before", "After", "Difference", "Side by side"):
+        lab_page.get_by_role("radio", name=view, exact=True).check()  # no mouse is needed
+        expect(lab_page.locator("#edit-picture img")).to_be_visible()
+        expect(lab_page.locator("#edit-slider")).to_be_hidden()
+    lab_page.get_by_role("radio", name="Slider", exact=True).check()
+    expect(lab_page.locator("#edit-slider")).to_be_visible()
 
 
-def test_the_preview_follows_the_slider(lab_page: Page) -> None:
+def test_the_preview_follows_the_slider_and_a_downloaded_png_restores_it(
+    lab_page: Page, app: App, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
     slider = lab_page.get_by_label("range slider for Return step")
     slider.focus()
     for _ in range(5):
@@ -103,66 +112,46 @@ def test_the_preview_follows_the_slider(lab_page: Page) -> None:
     expect(number(lab_page, "Return step")).to_have_value("401")
     expect(lab_page.locator("#edit-history .caption-label").first).to_contain_text("t 401")
     expect(lab_page.locator("#edit-scores")).to_contain_text("cached")
+    with lab_page.expect_download() as download:
+        lab_page.get_by_role("button", name="Download PNG").or_(lab_page.get_by_role("link", name="Download PNG")).first.click()
+    kept = tmp_path / download.value.suggested_filename
+    download.value.save_as(kept)
+    record = read_request(kept)
+    assert record is not None and record["settings"]["return_step"] == 401
+
+    other = open_page(app.url)
+    expect(history(other)).to_have_count(1)
+    clear(other)
+    give(other, kept)
+    expect(number(other, "Return step")).to_have_value("401")
+    expect(history(other)).to_have_count(2)
 
 
-def test_every_view_is_reached_without_a_mouse(lab_page: Page) -> None:
-    for view in ("Before", "After", "Difference", "Side by side"):
-        lab_page.get_by_role("radio", name=view, exact=True).check()
-        expect(lab_page.locator("#edit-picture img")).to_be_visible()
-        expect(lab_page.locator("#edit-slider")).to_be_hidden()
-    lab_page.get_by_role("radio", name="Slider", exact=True).check()
-    expect(lab_page.locator("#edit-slider")).to_be_visible()
-
-
-def test_prompts_without_an_edit_carry_everything_to_tune(lab_page: Page) -> None:
-    write_target(lab_page, "a bronze statue of a person")
-    button = lab_page.get_by_role("button", name="Fine-tune for these prompts")
-    button.click()
-    expect(lab_page.get_by_role("tab", name="Tune", exact=True)).to_have_attribute("aria-selected", "true")
-    expect(lab_page.locator("#tab-tune").get_by_label("Target prompt")).to_have_value("a bronze statue of a person")
-
-
-def test_an_empty_prompt_is_answered_with_a_sentence(lab_page: Page) -> None:
+def test_an_empty_prompt_is_a_sentence_and_others_carry_everything_to_tune(lab_page: Page) -> None:
     write_target(lab_page, "")
     lab_page.get_by_role("button", name="Fine-tune for these prompts").click()
     expect(alert(lab_page)).to_contain_text("The target prompt is empty")
     expect(history(lab_page)).to_have_count(1)
+    write_target(lab_page, "a bronze statue of a person")
+    lab_page.get_by_role("button", name="Fine-tune for these prompts").click()
+    expect(lab_page.get_by_role("tab", name="Tune", exact=True)).to_have_attribute("aria-selected", "true")
+    expect(lab_page.locator("#tab-tune").get_by_label("Target prompt")).to_have_value("a bronze statue of a person")
 
 
-def test_a_damaged_image_and_a_bomb_are_refused_and_nothing_is_lost(lab_page: Page, tmp_path: Path) -> None:
+def test_a_damaged_image_and_a_bomb_are_refused_nothing_is_lost_and_a_sound_one_is_edited(lab_page: Page, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"broken" * 20)
+    clear(lab_page)
     give(lab_page, broken)
     expect(alert(lab_page)).to_contain_text("damaged")
     give(lab_page, huge_png(tmp_path / "bomb.png", 10_000))
     expect(alert(lab_page)).to_contain_text("megapixels")
     expect(history(lab_page)).to_have_count(1)
     expect(lab_page.locator("#edit-slider img")).to_have_count(2)
-
-
-def test_a_picture_of_ones_own(lab_page: Page, tmp_path: Path) -> None:
     Image.new("RGB", (40, 60), "navy").save(tmp_path / "mine.jpg")
     give(lab_page, tmp_path / "mine.jpg")
     expect(history(lab_page)).to_have_count(2)
     expect(lab_page.locator("#edit-caption")).to_contain_text("mine")
-
-
-def test_a_downloaded_png_restores_its_request(lab_page: Page, app: App, open_page: Callable[..., Page], tmp_path: Path) -> None:
-    number(lab_page, "Return step").fill("201")
-    number(lab_page, "Return step").press("Enter")
-    expect(lab_page.locator("#edit-history .caption-label").first).to_contain_text("t 201")
-    with lab_page.expect_download() as download:
-        lab_page.get_by_role("button", name="Download PNG").or_(lab_page.get_by_role("link", name="Download PNG")).first.click()
-    kept = tmp_path / download.value.suggested_filename
-    download.value.save_as(kept)
-    record = read_request(kept)
-    assert record is not None and record["settings"]["return_step"] == 201
-
-    other = open_page(app.url)
-    expect(history(other)).to_have_count(1)
-    give(other, kept)
-    expect(number(other, "Return step")).to_have_value("201")
-    expect(history(other)).to_have_count(2)
 
 
 def test_the_history_brings_back_and_compares(lab_page: Page) -> None:
