@@ -18,9 +18,10 @@ help:
 run: $(VENV)/.run-ready
 	$(BIN)/python app.py $(FLAGS)
 
+# Two workers: one walks the page (tests/browser/conftest.py), the other does the rest. FLAGS="-n 0" runs one test after the other.
 test: $(VENV)/.test-ready
 	$(BIN)/python tests/browser/get_browser.py
-	$(BIN)/python -m pytest -q $(FLAGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(FLAGS)
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff check .
