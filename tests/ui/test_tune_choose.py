@@ -1,0 +1,55 @@
+"""Choosing in the Tune tab: the form, the presets and the pictures follow the method, by hand or as Edit hands them over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from core.methods.egsde_train import EGSDETune
+from tests.ui.fake_lab import PHOTO, SKETCH, FakeLab
+from ui.forms import build_form
+from ui.state import ToTune, create_shared
+from ui.tune_tab import TuneTab
+
+
+@pytest.fixture(scope="module")
+def tab() -> TuneTab:
+    with gr.Blocks() as page:
+        shared = create_shared(page)
+        with gr.Tabs() as shared.tabs, gr.Tab("Tune", id="tune") as shared.tab["tune"]:
+            return TuneTab(FakeLab(), shared)
+
+
+def shown(updates: dict[Any, Any], part: Any, what: str = "value") -> Any:
+    update = updates[part]
+    return update[what] if isinstance(update, dict) else update
+
+
+def test_only_methods_that_learn_are_offered(tab: TuneTab) -> None:
+    assert [key for _, key in tab.controls.method.choices] == ["diffusionclip", "egsde"]
+
+
+def test_a_method_brings_its_form_its_first_preset_and_the_pictures_it_learns_from(tab: TuneTab) -> None:
+    c = tab.controls
+    updates = tab.chooser.choose_method({c.method: "egsde"})
+    assert set(updates) <= set(tab._outputs())
+    assert {key for key, pair in c.columns.items() for column in pair if updates[column]["visible"]} == {"egsde"}
+    assert shown(updates, c.preset).startswith("Quick start") and shown(updates, c.targets) == "sketch"
+    assert shown(updates, c.forms["egsde"].components["iterations"]) == 400
+
+
+@pytest.mark.parametrize(("target", "weight", "aim"), [(SKETCH, 0.5, "sketch"), ("a bronze statue of a person", 0.0, None)])
+def test_prompts_of_edit_come_on_the_preset_that_suits_them(tab: TuneTab, target: str, weight: float, aim: str | None) -> None:
+    c, form = tab.controls, tab.controls.forms["diffusionclip"].components
+    given = ToTune("diffusionclip", {"reference_prompt": PHOTO, "target_prompt": target, "return_step": 401})
+    updates = tab.chooser.handed({tab.shared.to_tune: given})
+    assert shown(updates, form["target_prompt"]) == target and shown(updates, form["return_step"]) == 401
+    assert shown(updates, form["image_weight"]) == weight, "pictures of a sketch must not lead to a statue"
+    assert updates[c.targets].get("value") == aim
+
+
+def test_a_form_of_no_fields_is_empty() -> None:
+    with gr.Blocks():
+        assert build_form(EGSDETune, only=[]).components == {}, "a method without prompts would show its settings twice"
