@@ -66,6 +66,7 @@ RECIPES = {
     "cartoon": Recipe("Cartoon", PHOTO, world.DOMAIN_PROMPTS["cartoon"], "cartoon"),
     "old": _attribute("Old", "old"),
     "glasses": _attribute("Glasses", "glasses", return_step=501, learning_rate=4e-5),
+    "smiling": _attribute("Smiling", "smiling", return_step=501, learning_rate=5e-5, w_l1=0.6),
 }
 
 
