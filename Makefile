@@ -32,13 +32,18 @@ bench: $(VENV)/.run-ready
 parity: $(VENV)/.run-ready
 	$(BIN)/python -m core.parity $(VECTORS)
 
-# In this order: the encoders and the judge learn the whole world, the base photos, and the edits stand on all of them.
+# In this order: judge and encoders learn the whole world, the base photos. A first CLIP leads first edits; what they make teaches CLIP where
+# it was fooled, and the edits that are kept are trained with that one.
 pretrain: $(VENV)/.run-ready
-	$(BIN)/python -m core.pretrain.judge --out checkpoints/judge
-	$(BIN)/python -m core.pretrain.identity --out checkpoints/identity
-	$(BIN)/python -m core.pretrain.clip --out checkpoints/clip
-	$(BIN)/python -m core.pretrain.base --out checkpoints/base
-	$(BIN)/python -m core.pretrain.edits --out checkpoints/edits
+	$(BIN)/python -m core.pretrain.judge
+	$(BIN)/python -m core.pretrain.identity
+	$(BIN)/python -m core.pretrain.base
+	$(BIN)/python -m core.pretrain.base --evaluate
+	$(BIN)/python -m core.pretrain.clip --minutes 80
+	$(BIN)/python -m core.pretrain.edits --cache cache/first --out cache/first/edits
+	$(BIN)/python -m core.pretrain.attempts --edits cache/first/edits
+	$(BIN)/python -m core.pretrain.clip
+	$(BIN)/python -m core.pretrain.edits
 
 # An environment that is there is used as it is; the stamps only remember which requirements went into it.
 $(BIN)/python:

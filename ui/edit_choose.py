@@ -76,10 +76,11 @@ class Chooser:
         return merged({c.mixed: gr.update(value=[])}, self._enter(method, values[c.reference], values[c.target]))
 
     def start(self, method: str) -> Updates:
-        """The first edit that can be used; the first preset where there is none."""
+        """The first preset's edit, or else the first that can be used; the first preset alone where there is none."""
         usable, preset = self.view.usable(method), self.presets[0]
         if usable:
-            return merged(self.view.appear(method), self.view.choices(method), self.with_edit(method, usable[0].key))
+            first = self.view.of_prompts(method, preset.reference, preset.target) or usable[0]
+            return merged(self.view.appear(method), self.view.choices(method), self.with_edit(method, first.key))
         return merged(self._enter(method, preset.reference, preset.target), self._prompts(preset.reference, preset.target))
 
     def opened_with(self, method: str, key: str) -> Updates:

@@ -14,7 +14,7 @@ from ui.requests import Plan
 from ui.session import Shot
 
 REPORT_EVERY = 0.2  # seconds between two progress lines
-PHASES = {"measure": "Measuring", "invert": "Inverting", "encode": "Encoding", "generate": "Generating"}
+PHASES = {"measure": "Measuring", "invert": "Inverting", "encode": "Encoding", "average": "Averaging", "generate": "Generating"}
 
 
 @dataclass(frozen=True)

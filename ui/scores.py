@@ -25,15 +25,16 @@ def identity_html(score: float | None, identity: Any) -> str:
         return _unbounded(score, identity)
     floor, ceiling = float(identity.floor), float(identity.ceiling)
     place = place_between(score, floor, ceiling)
+    shown_floor = round(floor, 2) + 0.0  # never "-0.00"
     said = "nearer to the same person" if place >= 50 else "nearer to another person"
     return (
         '<div class="identity" role="meter" '
-        f'aria-label="Identity score" aria-valuemin="{floor:.2f}" aria-valuemax="{ceiling:.2f}" aria-valuenow="{score:.2f}">'
+        f'aria-label="Identity score" aria-valuemin="{shown_floor:.2f}" aria-valuemax="{ceiling:.2f}" aria-valuenow="{score:.2f}">'
         f'<div class="identity-head"><span class="name">Identity</span><span class="value">{score:.2f}</span>'
         f'<span class="said">{said}</span></div>'
         f'<div class="track"><span class="fill" style="width:{place:.1f}%"></span>'
         f'<span class="middle"></span><span class="marker" style="left:{place:.1f}%"></span></div>'
-        f'<div class="ends"><span title="mean score of two different people">floor {floor:.2f} · other people</span>'
+        f'<div class="ends"><span title="mean score of two different people">floor {shown_floor:.2f} · other people</span>'
         f'<span title="mean score of two pictures of one person">same person · {ceiling:.2f} ceiling</span></div></div>'
     )
 

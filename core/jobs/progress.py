@@ -13,7 +13,8 @@ WINDOW = 50  # steps that the pace is taken from
 PAUSE = 5.0  # a step this many times longer than the median was a pause (a preview, a laptop asleep) or the first, slow one
 PHASES = {
     "invert": "Inverting the pictures", "encode": "Encoding the pictures", "sample": "Drawing samples", "adapt": "Adapting the pictures",
-    "read": "Reading the pictures", "audit": "Auditing the labels",
+    "read": "Reading the pictures", "audit": "Auditing the labels", "measure": "Measuring the base's curve",
+    "average": "Averaging the shifts",
 }  # fmt: skip
 
 

@@ -214,7 +214,7 @@ def _bounds_said(model: Any) -> str:
     """What is known of an identity encoder's floor and ceiling; empty for other models."""
     if not isinstance(model, Identity) or model.card.get("bounds") or None in (model.floor, model.ceiling):
         return str(getattr(model, "card", {}).get("bounds", ""))
-    return f"Floor {model.floor:.2f}, ceiling {model.ceiling:.2f}, as its card has them."
+    return f"Floor {round(model.floor, 2) + 0.0:.2f}, ceiling {model.ceiling:.2f}, as its card has them."
 
 
 def _folder_name(name: str) -> str:

@@ -1,7 +1,7 @@
 """The diffusion base: a plain diffusers UNet2DModel at 64 px, trained on drawn photo portraits only.
 
-    python -m core.pretrain.base --threads 1 --minutes 77 --compile    # about 3,000 steps of 32 on one AMX core
-    python -m core.pretrain.base --evaluate                            # measures checkpoints/base again and renews its card
+    python -m core.pretrain.base --threads 1 --compile    # 140 minutes: about 5,500 steps of 32 on one busy AMX core
+    python -m core.pretrain.base --evaluate               # measures checkpoints/base again and renews its card
 
 Run it again to resume. What the embedded base reaches stands in checkpoints/base/card.json.
 """
@@ -149,7 +149,7 @@ def train(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=PURPOSE)
-    common.add_options(parser, out="checkpoints/base", minutes=80, batch=32, lr=8e-4)
+    common.add_options(parser, out="checkpoints/base", minutes=140, batch=32, lr=8e-4)
     parser.add_argument("--evaluate", action="store_true", help="measure the model in --out instead of training one")
     parser.add_argument("--judge", type=Path, default=Path("checkpoints/judge"), help="folder of the judge of the free samples")
     parser.add_argument("--count", type=int, default=64, help="portraits and free samples to measure with")

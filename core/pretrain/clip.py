@@ -1,6 +1,6 @@
 """Recipe of the embedded CLIP: open_clip's own class with a small convolutional tower, taught so that its gradients are worth following.
 
-    python -m core.pretrain.clip --out checkpoints/clip --threads 1 --minutes 84      # goes on where it was stopped
+    python -m core.pretrain.clip --out checkpoints/clip --threads 1                   # goes on where it was stopped
     python -m core.pretrain.clip --out checkpoints/clip --evaluate                    # measures, writes the card and the sheets again
 
 After a short clean start it is trained adversarially by the free method (Shafahi et al., NeurIPS 2019): each batch is replayed REPLAYS
@@ -139,7 +139,7 @@ def train(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=PURPOSE)
-    common.add_options(parser, out="checkpoints/clip", minutes=84, batch=96, lr=1e-3)
+    common.add_options(parser, out="checkpoints/clip", minutes=120, batch=96, lr=1e-3)
     parser.add_argument("--evaluate", action="store_true", help="measure the model in --out instead of training one")
     options = parser.parse_args()
     if not options.evaluate:

@@ -1,6 +1,6 @@
 """Recipe of the embedded identity encoder: a small timm network that knows a person again across attributes, circumstances and domains.
 
-    python -m core.pretrain.identity --out checkpoints/identity --minutes 24     # goes on where it was stopped
+    python -m core.pretrain.identity --out checkpoints/identity                 # goes on where it was stopped
     python -m core.pretrain.identity --out checkpoints/identity --evaluate      # measures, writes the card again
 
 Margin softmax over the training people (Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", CVPR 2018, eq. 4);
@@ -225,7 +225,7 @@ def train(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=PURPOSE)
-    common.add_options(parser, out="checkpoints/identity", minutes=24, batch=96, lr=2e-3)
+    common.add_options(parser, out="checkpoints/identity", minutes=42, batch=96, lr=2e-3)
     parser.add_argument("--evaluate", action="store_true", help="measure the encoder in --out instead of training one")
     options = parser.parse_args()
     if not options.evaluate:

@@ -54,8 +54,8 @@ class FakeLab:
     def forget(self) -> None:
         """As new: what is offered, and nothing asked yet."""
         self.offered = [
-            entry("pencil-sketch", "a pencil sketch of a person"),
             entry("my-night", "a photo of a person at night", shipped=False),
+            entry("pencil-sketch", "a pencil sketch of a person"),
             entry("alien", "an alien", why_not="The edit “alien” was made for another base."),
         ]
         self.asked: list[EditRequest] = []

@@ -23,7 +23,7 @@ def test_each_method_brings_its_own_form_and_edits(visitor: Visitor) -> None:
         assert [key for key, column in c.columns.items() if visitor.about[column]["visible"]] == [method]
         assert visitor.about[visitor.tab.canvases.row]["visible"] == (method == "sdedit")
         assert visitor.about[c.strengths]["visible"] == (method == "diffusionclip")
-    assert [key for _, key in visitor.about[c.edit]["choices"]] == ["pencil-sketch", "my-night", "alien"]
+    assert [key for _, key in visitor.about[c.edit]["choices"]] == ["my-night", "pencil-sketch", "alien"]
     assert visitor.about[c.edit]["label"] == "Base tuned to the target" and visitor.values[c.edit] == "pencil-sketch"
 
 
