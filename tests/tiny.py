@@ -69,3 +69,13 @@ def write_models(checkpoints: Path, seed: int = 0) -> Path:
     write_clip(checkpoints / "clip", seed)
     write_identity(checkpoints / "identity", seed)
     return checkpoints
+
+
+def drained(generator):
+    """(everything that a generator yields, what it returns)."""
+    events = []
+    while True:
+        try:
+            events.append(next(generator))
+        except StopIteration as end:
+            return events, end.value

@@ -27,7 +27,7 @@ from core.methods.asyrp_settings import AsyrpTune
 from core.methods.asyrp_shift import MeanDelta, Shift, asymmetric_generate, asymmetric_step, delta_of, of_block
 from core.methods.asyrp_steps import Curves, prompt_similarity
 from core.methods.directions import target_direction
-from core.methods.learning import SAMPLES, epoch_batch, learn, scored_samples, trained_card
+from core.methods.learning import SAMPLES, descend, epoch_batch, learn, scored_samples, trained_card
 from core.methods.losses import DiffusionCLIPLoss
 from core.methods.walks import INVERSION_BATCH, locked, start_latents, stop_if_asked
 from core.models.h_space import HSpace
@@ -144,11 +144,7 @@ class ShiftTraining:
         p_edited = predict_x0(edited, eps_shifted, schedule.alpha_bar_at(t))
         p_original = predict_x0(original, eps_original, schedule.alpha_bar_at(t))
         loss, numbers = self.loss(p_edited, self.loss.originals(p_original))
-        if not math.isfinite(numbers["loss"]):
-            raise ShiftlabError(f"The loss is no longer a number after {self.step} updates. Lower the learning rate and start again.")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+        descend(loss, self.optimizer, self.step)
         lower = ddim_compose(p_edited.detach(), eps, t, n, schedule)
         return lower, ddim_step(original, eps_original, t, n, schedule), numbers
 

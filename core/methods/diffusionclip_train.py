@@ -21,13 +21,13 @@ from torch import Tensor
 
 from core.methods.diffusionclip_settings import DiffusionCLIPTune
 from core.methods.directions import target_direction
-from core.methods.learning import SAMPLES, epoch_batch, learn, scored_samples, trained_card
+from core.methods.learning import SAMPLES, descend, epoch_batch, learn, scored_samples, trained_card
 from core.methods.losses import DiffusionCLIPLoss, Originals
 from core.methods.walks import generated, locked, start_latents
 from core.process.ddim import ddim_step, predict_x0
 from core.process.sampling import batch_t, generate, last
 from core.process.timesteps import generation_pairs, paper_timesteps
-from core.types import Context, Edit, ShiftlabError, StepEvent, TrainRequest
+from core.types import Context, Edit, StepEvent, TrainRequest
 
 
 def train(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]:
@@ -124,11 +124,7 @@ class FineTuning:
     def _descend(self, x: Tensor, originals: Originals) -> dict[str, float]:
         """One optimizer step on the loss of the images x `(B, 3, H, W)`."""
         loss, numbers = self.loss(x, originals)
-        if not math.isfinite(numbers["loss"]):
-            raise ShiftlabError(f"The loss is no longer a number after {self.step} updates. Lower the learning rate and start again.")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
+        descend(loss, self.optimizer, self.step)
         return numbers
 
     def state(self) -> dict[str, Any]:

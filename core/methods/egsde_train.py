@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from importlib.metadata import version
 from typing import Any, ClassVar
 
 import torch
@@ -20,10 +19,10 @@ from torch import Tensor
 
 from core.methods.domain_classifier import classifier_for
 from core.methods.fields import setting
-from core.models.fingerprint import fingerprints
+from core.methods.learning import trained_card
 from core.process.ddim import add_noise
 from core.process.schedule import Schedule
-from core.types import Context, Edit, EditCard, Settings, ShiftlabError, StepEvent, Stopped, TrainRequest, Work
+from core.types import Context, Edit, Settings, ShiftlabError, StepEvent, Stopped, TrainRequest, Work
 
 SAVE_EVERY = 250  # updates
 HELD_OUT = 8  # one image in so many
@@ -78,7 +77,8 @@ def train(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]
     context.checkpoints.save(training.step, training.state())
     with context.lock:
         metrics = training.accuracies(source[1], target[1])
-    yield Edit(_card(request, settings, metrics, context), training.weights())
+    card = trained_card(request, metrics, context, weights="own", note="EGSDE's domain classifier, not a tuned base.")
+    yield Edit(card, training.weights())
 
 
 def _split(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,18 +151,3 @@ class ClassifierTraining:
 
 def _drawn(count: int, images: Tensor, generator: torch.Generator) -> Tensor:
     return images[torch.randint(len(images), (count,), generator=generator).to(images.device)]
-
-
-def _card(request: TrainRequest, settings: EGSDETune, metrics: dict[str, float], context: Context) -> EditCard:
-    versions = {library: version(library) for library in ("torch", "diffusers")}
-    return EditCard(
-        name=request.name,
-        method=settings.method,
-        base_fingerprint=context.base.fingerprint,
-        settings=settings.model_dump(),
-        seed=request.seed,
-        metrics=metrics,
-        versions={**versions, **fingerprints(context)},
-        weights="own",
-        note="EGSDE's domain classifier, not a tuned base.",
-    )

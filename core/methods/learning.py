@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from core.methods.scores import edit_scores
 from core.models.fingerprint import fingerprints
-from core.types import Context, EditCard, StepEvent, Stopped, TrainRequest
+from core.types import Context, EditCard, ShiftlabError, StepEvent, Stopped, TrainRequest
 
 SAMPLES = 4  # pictures shown again and again while it learns, where the request names none
 LIBRARIES = ("torch", "diffusers", "open_clip_torch")
@@ -60,6 +61,15 @@ def scored_samples(training: Training, samples: Tensor, edited: Tensor, directio
         scores = edit_scores(samples, edited, direction, context)
     means = {name: sum(score[name] for score in scores) / len(scores) for name in scores[0]}
     return StepEvent("sample", training.step, training.total, means, edited)
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, updates: int) -> None:
+    """One step of the optimizer on a loss `()`, after so many updates. Raises ShiftlabError where the loss is no longer a number."""
+    if not math.isfinite(float(loss.detach())):
+        raise ShiftlabError(f"The loss is no longer a number after {updates} updates. Lower the learning rate and start again.")
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
 
 
 def epoch_batch(count: int, size: int, place: int, epoch: int, seed: int) -> Tensor:

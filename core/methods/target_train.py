@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.methods.learning import SAMPLES, learn, trained_card
+from core.methods.learning import SAMPLES, descend, learn, trained_card
 from core.methods.student import Start, Student
 from core.methods.target_settings import TargetTune
 from core.methods.walks import locked
@@ -100,17 +100,10 @@ class TargetTuning:
         with self.lock, torch.enable_grad():
             terms = self.losses(self.student, self.batch())
             loss = torch.stack(list(terms.values())).sum()
-            self._descend(loss)
+            descend(loss, self.optimizer, self.step)
+            self.student.follow(min(self.settings.ema, (1 + self.step) / (10 + self.step)))
         self.step += 1
         return {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}
-
-    def _descend(self, loss: Tensor) -> None:
-        if not math.isfinite(float(loss.detach())):
-            raise ShiftlabError(f"The loss is no longer a number after {self.step} updates. Lower the learning rate and start again.")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        self.student.follow(min(self.settings.ema, (1 + self.step) / (10 + self.step)))
 
     def state(self) -> dict[str, Any]:
         """Everything that the next update depends on."""

@@ -6,7 +6,6 @@ What was measured is kept in the home, in bounds.json, by the encoder's fingerpr
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from core.data.images import decode_image
+from core.data.text_files import write_text
 from core.models.align import as_seen, frames
 from core.models.identity import Identity
 from core.types import ShiftlabError, StepEvent
@@ -92,11 +92,8 @@ def measure_bounds(
 def keep_bounds(home: Path, identity: Identity, bounds: Bounds) -> None:
     """Remembers what was measured, in place of what was known of this encoder."""
     path = Path(home) / KEPT_IN
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.new")
     kept = {**_kept(home), identity.fingerprint: {"name": identity.name, **asdict(bounds)}}
-    unfinished.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    write_text(path, json.dumps(kept, indent=2) + "\n")
 
 
 def with_kept_bounds(identity: Identity, home: Path) -> Identity:

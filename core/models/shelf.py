@@ -9,7 +9,6 @@ What is chosen but cannot be loaded any more gives way to the embedded model, an
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 
 from core.data.edits import OWN, check_base
+from core.data.text_files import write_text
 from core.models.base import Base
 from core.models.convert import convert_to_folder, network_card, write_folder
 from core.models.encoders import open_encoder, take_encoder
@@ -226,6 +226,4 @@ def _folder_name(name: str) -> str:
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    write_text(path, json.dumps(value, indent=2) + "\n")

@@ -19,19 +19,17 @@ import torch
 from torch import Tensor
 
 from core.data.edits import load_edit
-from core.methods import METHODS
-from core.methods.diffusionclip_settings import DiffusionCLIPEdit
 from core.pretrain.augment import gaussian_blur
 from core.pretrain.dataset import batch_of, to_bytes
+from core.pretrain.edit_quality import CHUNK, edited
 from core.pretrain.edits import RECIPES, context_of
 from core.pretrain.pairs import PORTRAITS, PORTRAITS_SEED, PairedSet, paired_set
-from core.types import Context, Edit, EditRequest, EditResult
+from core.types import Context, Edit
 from core.worlds import portraits as world
 
 SIGMAS = (1.0, 4.0)  # pixels: a contour that is a pixel off still counts; then the colours of whole places
 STRENGTHS = (1.0, 0.85, 1.0, 0.6)  # of one chunk of portraits after the other: the way there belongs to it
 STEPS = (6, 20, 12)
-CHUNK = 32
 
 
 def grade(edited: Tensor, source: Tensor, target: Tensor) -> Tensor:
@@ -75,15 +73,9 @@ def attempts_of(edit: Edit, domain: str, pairs: PairedSet, count: int, context: 
     images, grades = [], []
     for number, index in enumerate(torch.arange(count).split(CHUNK)):
         photos, truth = batch_of(pairs.plain["photo"], index), batch_of(pairs.plain[domain], index)
-        settings = DiffusionCLIPEdit(
-            return_step=edit.card.settings["return_step"],
-            generation_steps=STEPS[number % len(STEPS)],
-            strength=STRENGTHS[number % len(STRENGTHS)],
-        )
-        request = EditRequest(photos, settings, (edit,))
-        result = next(event for event in METHODS["diffusionclip"].edit(request, context) if isinstance(event, EditResult))
-        images.append(to_bytes(result.images.cpu()).numpy())
-        grades.append(grade(result.images.cpu(), photos, truth))
+        made, _ = edited(edit, photos, STEPS[number % len(STEPS)], context, STRENGTHS[number % len(STRENGTHS)])
+        images.append(to_bytes(made.cpu()).numpy())
+        grades.append(grade(made.cpu(), photos, truth))
     aim = torch.full((count,), world.DOMAINS.index(domain))
     return Attempts(np.concatenate(images), torch.arange(count), aim, torch.cat(grades))
 

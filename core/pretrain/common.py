@@ -24,6 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from core.data.text_files import write_text
 from core.types import ShiftlabError
 
 StepFunction = Callable[[int, float], Mapping[str, float | Tensor]]
@@ -234,8 +235,7 @@ def run_facts(module: str, data: str, steps: str, device: torch.device, seconds:
 
 def write_card(folder: Path, title: str, purpose: str, facts: Mapping[str, Any]) -> None:
     """Write `card.json` (the facts as they are) and `README.md` (the same for a reader) into a model's folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace_text(folder / "card.json", json.dumps({"title": title, "purpose": purpose, **facts}, indent=2) + "\n")
+    write_text(folder / "card.json", json.dumps({"title": title, "purpose": purpose, **facts}, indent=2) + "\n")
     lines = [f"# {title}", "", purpose, ""]
     for name, value in facts.items():
         if isinstance(value, Mapping):
@@ -243,7 +243,7 @@ def write_card(folder: Path, title: str, purpose: str, facts: Mapping[str, Any])
             lines += ["", f"## {name.replace('_', ' ').capitalize()}", "", "| | |", "|---|---|", *rows]
         else:
             lines.append(f"- {name.replace('_', ' ')}: `{value}`" if name == "command" else f"- {name.replace('_', ' ')}: {value}")
-    _replace_text(folder / "README.md", "\n".join(lines) + "\n")
+    write_text(folder / "README.md", "\n".join(lines) + "\n")
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -252,9 +252,3 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise ShiftlabError(f"There is no card.json in {folder}. Train the model first, or name the folder of a trained one.")
     return json.loads(path.read_text())
-
-
-def _replace_text(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text)
-    os.replace(temporary, path)

@@ -30,9 +30,9 @@ UNSEEN_SEED = 910_001  # of portraits that no recipe trains on
 CHUNK = 32
 
 
-def edited(edit: Edit, photos: Tensor, generation_steps: int, context: Context) -> tuple[Tensor, pd.DataFrame]:
+def edited(edit: Edit, photos: Tensor, generation_steps: int, context: Context, strength: float = 1.0) -> tuple[Tensor, pd.DataFrame]:
     """The photographs carried across at the edit's own return step: (images, scores with a row an image)."""
-    settings = DiffusionCLIPEdit(return_step=edit.card.settings["return_step"], generation_steps=generation_steps)
+    settings = DiffusionCLIPEdit(return_step=edit.card.settings["return_step"], generation_steps=generation_steps, strength=strength)
     images, scores = [], []
     for part in photos.split(CHUNK):
         for event in METHODS["diffusionclip"].edit(EditRequest(part, settings, (edit,)), context):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from core.data.checkpoints import FolderCheckpoints
 from core.data.edits import load_edit, save_edit
+from core.data.text_files import write_text
 from core.methods import METHODS
 from core.methods.sdft_settings import SDFTTune
 from core.methods.target_train import free_samples
@@ -195,9 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for seed in options.seeds:  # all variants of a seed first, so that what is there can be compared at any time
         for variant in options.variants:
             rows.setdefault(variant, []).append(measured(variant, seed, options, context, measure))
-        unfinished = options.out.with_name(f".{options.out.name}.{os.getpid()}")
-        unfinished.write_text(report(rows, measure, replace_seeds(options, seed)))
-        os.replace(unfinished, options.out)
+        write_text(options.out, report(rows, measure, replace_seeds(options, seed)))
 
 
 def replace_seeds(options: argparse.Namespace, last: int) -> argparse.Namespace:

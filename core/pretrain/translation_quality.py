@@ -18,6 +18,7 @@ from torch import Tensor
 
 from core.data.checkpoints import FolderCheckpoints
 from core.data.edits import load_edit, save_edit
+from core.data.text_files import write_text
 from core.methods import METHODS
 from core.methods.egsde import EGSDESettings
 from core.methods.egsde_train import EGSDETune
@@ -148,8 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"FID and KID: {extractor.name}"
     )
     out = options.out or Path(f"benchmarks/translation_{options.domain}.md")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(f"# Translation over tuned bases\n\n`{command_line('core.pretrain.translation_quality')}`: {note}.\n\n{table}\n")
+    write_text(out, f"# Translation over tuned bases\n\n`{command_line('core.pretrain.translation_quality')}`: {note}.\n\n{table}\n")
 
 
 if __name__ == "__main__":

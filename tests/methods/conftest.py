@@ -12,7 +12,7 @@ from core.metrics.perceptual import perceptual_of_identity
 from core.models.base import load_base
 from core.models.clip import load_clip
 from core.models.identity import load_identity
-from core.types import Context, Edit, EditCard
+from core.types import Context, Edit, EditCard, StepEvent
 from tests.tiny import IMAGE_SIZE, write_models
 
 
@@ -29,6 +29,11 @@ class Memory:
     def save(self, step: int, state: dict[str, Any]) -> None:
         self.steps.append(step)
         self.kept = copy.deepcopy(state)
+
+
+def updates(events: list[StepEvent]) -> list[StepEvent]:
+    """Those of the training itself."""
+    return [event for event in events if event.phase == "train"]
 
 
 @pytest.fixture(scope="session")

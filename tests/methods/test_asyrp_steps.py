@@ -6,6 +6,7 @@ import torch
 from core.methods.asyrp_steps import LPIPS_OF_NOISE, Curves, PerceptualCurve, prompt_similarity
 from core.types import ShiftlabError
 from tests.methods.conftest import SHORT, short_curve
+from tests.tiny import drained
 
 CURVE = PerceptualCurve((0, 200, 400, 600, 800), (0.0, 0.1, 0.2, 0.3, 0.4), (0.1, 0.9, 1.2, 1.3, 1.35), "by hand")
 
@@ -13,16 +14,6 @@ CURVE = PerceptualCurve((0, 200, 400, 600, 800), (0.0, 0.1, 0.2, 0.3, 0.4), (0.1
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
     short_curve(monkeypatch)
-
-
-def run(generator):
-    """(events, returned value)."""
-    events = []
-    while True:
-        try:
-            events.append(next(generator))
-        except StopIteration as end:
-            return events, end.value
 
 
 def test_the_smallest_timestep_that_reaches_the_threshold():
@@ -41,22 +32,22 @@ def test_a_curve_that_stays_below():
 def test_measured_on_the_bases_own_pictures_and_only_once(context):
     curves, calls = Curves(), []
     hook = context.base.unet.conv_in.register_forward_hook(lambda _, given, out: calls.append(len(out)))
-    events, curve = run(curves.of(context))
-    again_events, again = run(curves.of(context))
+    events, curve = drained(curves.of(context))
+    again_events, again = drained(curves.of(context))
     hook.remove()
     pictures, steps = SHORT
     assert calls == [pictures] * steps and [event.step for event in events] == list(range(1, steps + 1))
     assert again is curve and not again_events
     assert curve.timesteps[0] == 0 and curve.timesteps[-1] == 999 and len(curve.predicted) == len(curve.noised) == steps
     assert curve.noised[-1] == pytest.approx(LPIPS_OF_NOISE) and curve.extractor == context.perceptual.name
-    assert curve == run(Curves().of(context))[1]
+    assert curve == drained(Curves().of(context))[1]
 
 
 def test_another_base_has_another_curve(context):
     curves = Curves()
-    _, first = run(curves.of(context))
+    _, first = drained(curves.of(context))
     context.base = context.base.tuned({name: value * 1.1 for name, value in context.base.state_dict().items()})
-    assert run(curves.of(context))[1] != first
+    assert drained(curves.of(context))[1] != first
 
 
 def test_the_similarity_of_prompts_is_a_cosine_and_never_negative(context):
@@ -73,7 +64,7 @@ def test_the_similarity_of_prompts_is_a_cosine_and_never_negative(context):
 def test_without_models_it_is_a_sentence(context):
     context.perceptual = None
     with pytest.raises(ShiftlabError, match="t_edit and t_boost"):
-        run(Curves().of(context))
+        drained(Curves().of(context))
     context.clip = None
     with pytest.raises(ShiftlabError, match="set t_edit yourself"):
         prompt_similarity("a", "b", context)

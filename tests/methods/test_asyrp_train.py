@@ -14,7 +14,7 @@ from core.models.h_space import HSpace
 from core.process.sampling import invert, last
 from core.process.timesteps import paper_timesteps
 from core.types import Context, Edit, EditRequest, ShiftlabError, StepEvent, Stopped, TrainRequest
-from tests.methods.conftest import Memory, short_curve
+from tests.methods.conftest import Memory, short_curve, updates
 
 METHOD = METHODS["asyrp"]
 FAST = {
@@ -38,10 +38,6 @@ def request(images, *, target_images=None, **settings) -> TrainRequest:
 def run(context: Context, request: TrainRequest) -> tuple[list[StepEvent], Edit]:
     *events, edit = METHOD.train(request, context)
     return events, edit
-
-
-def updates(events: list[StepEvent]) -> list[StepEvent]:
-    return [event for event in events if event.phase == "train"]
 
 
 def test_the_first_loss_by_hand(context, images):

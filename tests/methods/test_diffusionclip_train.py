@@ -12,7 +12,7 @@ from core.methods.losses import DiffusionCLIPLoss
 from core.methods.walks import generated, start_latents
 from core.process.timesteps import paper_timesteps
 from core.types import Context, Edit, ShiftlabError, StepEvent, Stopped, TrainRequest
-from tests.methods.conftest import Memory
+from tests.methods.conftest import Memory, updates
 
 METHOD = METHODS["diffusionclip"]
 FAST = {
@@ -34,10 +34,6 @@ def request(images, *, target_images=None, **settings) -> TrainRequest:
 def run(context: Context, request: TrainRequest) -> tuple[list[StepEvent], Edit]:
     *events, edit = METHOD.train(request, context)
     return events, edit
-
-
-def updates(events: list[StepEvent]) -> list[StepEvent]:
-    return [event for event in events if event.phase == "train"]
 
 
 def test_the_first_loss_by_hand(context, images):

@@ -12,7 +12,7 @@ from core.methods.student import Student
 from core.methods.target_train import TargetTuning, free_samples
 from core.models.base import Base
 from core.types import Context, Edit, ShiftlabError, StepEvent, Stopped, TrainRequest
-from tests.methods.conftest import Memory
+from tests.methods.conftest import Memory, updates
 from tests.tiny import tiny_unet
 
 FAST = {"steps": 4, "batch_size": 3, "learning_rate": 1e-3, "sample_every": 100, "sample_steps": 2}
@@ -26,10 +26,6 @@ def request(images, method="sdft", **settings) -> TrainRequest:
 def run(context: Context, request: TrainRequest) -> tuple[list[StepEvent], Edit]:
     *events, edit = METHODS[request.settings.method].train(request, context)
     return events, edit
-
-
-def updates(events):
-    return [event for event in events if event.phase == "train"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from core.models.base import Base
 from core.models.latents import invert_cached
 from core.process.sampling import invert
 from core.process.timesteps import paper_timesteps
-from tests.tiny import tiny_unet
+from tests.tiny import drained, tiny_unet
 
 GRID = paper_timesteps(4, 301)
 IMAGES = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -27,12 +27,8 @@ class CountingLock:
 
 def walk(base, images, store, lock=None):
     """(events, trajectory, known) of one walk."""
-    walking, events = invert_cached(base, images, GRID, store, lock or CountingLock()), []
-    while True:
-        try:
-            events.append(next(walking))
-        except StopIteration as end:
-            return (events, *end.value)
+    events, found = drained(invert_cached(base, images, GRID, store, lock or CountingLock()))
+    return (events, *found)
 
 
 @pytest.fixture()

@@ -10,6 +10,7 @@ from core.models import identity_bounds
 from core.models.identity import Identity
 from core.models.identity_bounds import bounds_of, keep_bounds, measure_bounds, with_kept_bounds
 from core.types import ShiftlabError
+from tests.tiny import drained
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -19,16 +20,6 @@ def colours() -> Identity:
     """Knows people by their mean colour."""
     network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
     return Identity(network, name="colours", image_size=8)
-
-
-def measured(events):
-    """(the events, the bounds)."""
-    seen = []
-    while True:
-        try:
-            seen.append(next(events))
-        except StopIteration as end:
-            return seen, end.value
 
 
 def test_pairs_are_told_apart():
@@ -44,7 +35,7 @@ def test_a_folder_of_people(tmp_path, colours):
         for number in range(2):
             Image.new("RGB", (16, 16), colour).save(tmp_path / person / f"{number}.png")
     (tmp_path / "ann" / "notes.txt").write_text("no picture")
-    events, bounds = measured(measure_bounds(colours, tmp_path, align=False))
+    events, bounds = drained(measure_bounds(colours, tmp_path, align=False))
     assert [(event.step, event.total) for event in events] == [(i, 5) for i in range(1, 6)]
     assert bounds.ceiling == pytest.approx(1.0) and bounds.floor == pytest.approx(-1 / 3, abs=0.01)
     assert (bounds.pictures, bounds.skipped) == (4, 1)
@@ -55,7 +46,7 @@ def test_without_faces_or_people_there_is_a_sentence(tmp_path, colours, monkeypa
     (tmp_path / "ann").mkdir()
     Image.new("RGB", (16, 16)).save(tmp_path / "ann" / "0.png")
     with pytest.raises(ShiftlabError, match="No face was found"):
-        measured(measure_bounds(colours, tmp_path))
+        drained(measure_bounds(colours, tmp_path))
     with pytest.raises(ShiftlabError, match="at least two people"):
         bounds_of(torch.eye(2), ["ann", "ann"])
 

@@ -16,19 +16,9 @@ from core.models.clip import IMAGENET_TEMPLATES, load_clip
 from core.models.download import Folder, Hub, download
 from core.models.zoo import entry_of, find, in_mirror, installed, mirror_folder, remove, zoo
 from core.types import ShiftlabError, Stopped
-from tests.tiny import write_base, write_clip
+from tests.tiny import drained, write_base, write_clip
 
 CHURCH, CLIP = entry_of("ddpm-ema-church-256"), entry_of("clip-vit-b-32-openai")
-
-
-def run(events):
-    """(the events, what the generator returned)."""
-    seen = []
-    while True:
-        try:
-            seen.append(next(events))
-        except StopIteration as end:
-            return seen, end.value
 
 
 @pytest.fixture
@@ -65,13 +55,13 @@ def test_names_and_hub_ids_lead_to_an_entry():
 
 
 def test_a_base_out_of_a_mirror(tmp_path, mirror):
-    events, folder = run(download(CHURCH, tmp_path / "home", mirror=mirror))
+    events, folder = drained(download(CHURCH, tmp_path / "home", mirror=mirror))
     assert events[-1].phase == "download" and events[-1].step == events[-1].total
     base = load_base(folder)
     assert (base.name, base.domain, base.schedule.num_steps) == ("DDPM, LSUN churches", "photo of a church", 1000)
     (model,) = installed(tmp_path / "home")
     assert (model.name, model.kind, model.card["licence"]) == (CHURCH.name, "base", "apache-2.0")
-    assert run(download(CHURCH, tmp_path / "home")) == ([], folder)  # it is there: nobody is asked
+    assert drained(download(CHURCH, tmp_path / "home")) == ([], folder)  # it is there: nobody is asked
     assert find("google/ddpm-ema-church-256", tmp_path / "home") == folder
     remove(CHURCH.name, tmp_path / "home")
     assert installed(tmp_path / "home") == []
@@ -91,23 +81,23 @@ def test_a_model_is_found_in_the_mirror_itself(tmp_path, mirror, monkeypatch):
 def test_a_clip_gets_the_templates_of_photographs(tmp_path):
     folder = write_clip(tmp_path / "mirror" / CLIP.name)
     (folder / "model.safetensors").rename(folder / "open_clip_model.safetensors")
-    _, fetched = run(download(CLIP, tmp_path / "home", mirror=tmp_path / "mirror"))
+    _, fetched = drained(download(CLIP, tmp_path / "home", mirror=tmp_path / "mirror"))
     assert load_clip(fetched).templates == IMAGENET_TEMPLATES
 
 
 def test_what_a_mirror_lacks_is_not_fetched_elsewhere(tmp_path, mirror):
     with pytest.raises(ShiftlabError, match="has no ddpm-ema-cat-256 or google/ddpm-ema-cat-256"):
-        run(download(entry_of("ddpm-ema-cat-256"), tmp_path / "home", mirror=mirror))
+        drained(download(entry_of("ddpm-ema-cat-256"), tmp_path / "home", mirror=mirror))
     (in_mirror(CHURCH, mirror) / "config.json").unlink()
     with pytest.raises(ShiftlabError, match=r"has no config\.json"):
-        run(download(CHURCH, tmp_path / "home", mirror=mirror))
+        drained(download(CHURCH, tmp_path / "home", mirror=mirror))
 
 
 def test_a_stopped_download_goes_on_where_it_ended(tmp_path, mirror, monkeypatch):
     monkeypatch.setattr(downloading, "CHUNK", 100_000)
     stop = iter([False, False, False, True])
     with pytest.raises(Stopped):
-        run(download(CHURCH, tmp_path / "home", mirror=mirror, should_stop=lambda: next(stop)))
+        drained(download(CHURCH, tmp_path / "home", mirror=mirror, should_stop=lambda: next(stop)))
     assert installed(tmp_path / "home") == []
     offsets = []
 
@@ -122,7 +112,7 @@ def test_a_stopped_download_goes_on_where_it_ended(tmp_path, mirror, monkeypatch
 
             return downloading.Remote(remote.name, remote.bytes, remote.sha256, watched)
 
-    _, folder = run(download(CHURCH, tmp_path / "home", source=Watched(in_mirror(CHURCH, mirror))))
+    _, folder = drained(download(CHURCH, tmp_path / "home", source=Watched(in_mirror(CHURCH, mirror))))
     assert 100_000 in offsets or 300_000 in offsets or 200_000 in offsets
     assert load_base(folder).fingerprint == load_base(in_mirror(CHURCH, mirror)).fingerprint
 
@@ -130,21 +120,21 @@ def test_a_stopped_download_goes_on_where_it_ended(tmp_path, mirror, monkeypatch
 def test_a_wrong_checksum_is_found_and_the_file_begun_anew(tmp_path, mirror):
     entry = CHURCH.model_copy(update={"sha256": {"config.json": "0" * 64}})
     with pytest.raises(ShiftlabError, match=r"config\.json .*checksum"):
-        run(download(entry, tmp_path / "home", mirror=mirror))
+        drained(download(entry, tmp_path / "home", mirror=mirror))
     assert installed(tmp_path / "home") == []
-    run(download(CHURCH, tmp_path / "home", mirror=mirror))
+    drained(download(CHURCH, tmp_path / "home", mirror=mirror))
 
 
 def test_a_disk_without_room_is_found_before(tmp_path, mirror, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100 * 10**6))
     with pytest.raises(ShiftlabError, match="100 MB free"):
-        run(download(CHURCH, tmp_path / "home", mirror=mirror))
+        drained(download(CHURCH, tmp_path / "home", mirror=mirror))
 
 
 def test_offline_is_a_sentence(tmp_path):
     with pytest.raises(ShiftlabError, match="HF_HUB_OFFLINE"):
-        run(download(CHURCH, tmp_path / "home"))
+        drained(download(CHURCH, tmp_path / "home"))
 
 
 class HubHandler(BaseHTTPRequestHandler):
@@ -206,8 +196,8 @@ def test_over_the_wire_with_a_stop_between(tmp_path, hub, mirror, monkeypatch):
     monkeypatch.setattr(downloading, "CHUNK", 100_000)
     stop = iter([False, False, True])
     with pytest.raises(Stopped):
-        run(download(CHURCH, tmp_path / "home", source=Hub(hub), should_stop=lambda: next(stop)))
-    _, folder = run(download(CHURCH, tmp_path / "home", source=Hub(hub)))
+        drained(download(CHURCH, tmp_path / "home", source=Hub(hub), should_stop=lambda: next(stop)))
+    _, folder = drained(download(CHURCH, tmp_path / "home", source=Hub(hub)))
     assert HubHandler.ranges == ["bytes=200000-"]
     assert load_base(folder).fingerprint == load_base(in_mirror(CHURCH, mirror)).fingerprint
 
@@ -215,4 +205,4 @@ def test_over_the_wire_with_a_stop_between(tmp_path, hub, mirror, monkeypatch):
 def test_a_hub_that_does_not_answer_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with pytest.raises(ShiftlabError, match="does not answer"):
-        run(download(CHURCH, tmp_path / "home", source=Hub("http://127.0.0.1:9")))
+        drained(download(CHURCH, tmp_path / "home", source=Hub("http://127.0.0.1:9")))
