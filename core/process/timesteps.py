@@ -1,4 +1,4 @@
-"""Which timesteps a walk visits. Every sequence is an ascending list of distinct ints that begins at 0; t = −1 is the clean image."""
+"""Which timesteps a walk visits: ascending lists of distinct ints. Those of an inversion begin at 0; t = −1 is the clean image."""
 
 from __future__ import annotations
 
@@ -40,6 +40,16 @@ def lab_timesteps(spacing: int = 20, num_steps: int = 1000) -> list[int]:
     The known good return steps of DiffusionCLIP end in 1, so every position of a slider with this spacing starts from a stored latent.
     """
     return [0, *range(1, num_steps, spacing)]
+
+
+def leading_timesteps(steps: int, num_steps: int = 1000) -> list[int]:
+    """Stable Diffusion's sequence, diffusers' "leading" spacing with an offset of 1: for 50 of 1000 it is 1, 21, …, 981.
+
+    For generation only: it does not begin at 0. Raises ShiftlabError for fewer than 1 step or more than num_steps − 1.
+    """
+    if not 1 <= steps < num_steps:
+        raise ShiftlabError(f"A generation takes 1 to {num_steps - 1} steps, not {steps}. Choose a number between.")
+    return [step * (num_steps // steps) + 1 for step in range(steps)]
 
 
 def inversion_pairs(timesteps: Sequence[int]) -> list[tuple[int, int]]:

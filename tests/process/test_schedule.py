@@ -51,3 +51,12 @@ def test_impossible_schedules_are_refused():
     for arguments in ((1,), (10, 0.0), (10, 0.02, 0.01), (10, 0.01, 1.0)):
         with pytest.raises(ValueError):
             Schedule(*arguments)
+
+
+def test_scaled_linear_is_linear_in_the_root_of_beta():
+    schedule = Schedule(1000, 0.00085, 0.012, "scaled_linear")
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    np.testing.assert_allclose(schedule.alpha_bar.numpy(), np.cumprod(1 - betas), rtol=2e-7)
+    assert schedule.to("cpu").signature() == schedule.signature() != Schedule(1000, 0.00085, 0.012).signature()
+    with pytest.raises(ValueError, match="no beta schedule"):
+        Schedule(beta_schedule="cosine")

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from diffusers import DDIMScheduler
 
-from core.process.timesteps import generation_pairs, inversion_pairs, lab_timesteps, paper_timesteps, spaced_timesteps
+from core.process.timesteps import generation_pairs, inversion_pairs, lab_timesteps, leading_timesteps, paper_timesteps, spaced_timesteps
 from core.types import ShiftlabError
 
 
@@ -46,3 +47,12 @@ def test_every_known_return_step_is_on_the_lab_grid():
 def test_pairs():
     assert inversion_pairs([0, 3, 7]) == [(0, 3), (3, 7)]
     assert generation_pairs([0, 3, 7]) == [(7, 3), (3, 0), (0, -1)]
+
+
+def test_stable_diffusions_sequence_is_diffusers_own():
+    scheduler = DDIMScheduler(steps_offset=1)
+    for steps in (1, 7, 50):
+        scheduler.set_timesteps(steps)
+        assert leading_timesteps(steps) == scheduler.timesteps.tolist()[::-1]
+    with pytest.raises(ShiftlabError, match="1 to 999"):
+        leading_timesteps(0)
