@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -49,3 +51,31 @@ def _add(figure: go.Figure, line: pd.DataFrame, arm: str, place: int) -> None:
         **shared, y=list(line["mean"]), name=NAMES[arm], showlegend=place == 1, mode="lines+markers", line={"color": colour, "width": 2.5},
         customdata=list(line["sd"]), hovertemplate="%{y:.3f} ± %{customdata:.3f}", row=1, col=place,
     )  # fmt: skip
+
+
+def curves_png(table: pd.DataFrame, title: str = "", metric: str = "accuracy") -> bytes:
+    """`curves_figure` as a PNG for a page of paper: dark on white, no browser needed."""
+    from matplotlib.figure import Figure  # here: nobody waits for it who only looks at the page
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    panels = [domain for domain in DOMAINS if f"{domain}_{metric}" in table] or ["source"]
+    figure = Figure(figsize=(4.2 * len(panels), 3.6), dpi=160, layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, domain in zip(axes, panels, strict=True):
+        for arm in (arm for arm in ARMS if len(table) and (table["arm"] == arm).any()):
+            line = band(table, arm, f"{domain}_{metric}")
+            axis.plot(line.index, line["mean"], color=COLOURS[arm], label=NAMES[arm], marker="o", markersize=3)
+            axis.fill_between(line.index, line["mean"] - line["sd"], line["mean"] + line["sd"], color=COLOURS[arm], alpha=0.18, linewidth=0)
+        axis.set(title=TESTS[domain], xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel(metric)
+    if metric == "accuracy":
+        axes[0].yaxis.set_major_formatter(PercentFormatter(1))
+    lines, names = axes[0].get_legend_handles_labels()
+    if lines:
+        figure.legend(lines, names, loc="outside lower center", ncols=len(lines), frameon=False)
+    figure.suptitle(title)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

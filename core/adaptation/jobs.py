@@ -14,6 +14,7 @@ from pydantic import Field
 
 from core.adaptation.adapt import Adaptation, adapt, adapted_set, facts_of
 from core.adaptation.audit import AUDIT, Question, audit
+from core.adaptation.carry import take_over
 from core.adaptation.classifier import ClassifierSettings, load_classifier
 from core.adaptation.classify import ArmName, Domains, classify
 from core.adaptation.pairs import in_order, pairs
@@ -50,7 +51,10 @@ class AdaptTask(Task):
 
 
 class ClassifyTask(Task):
-    """Classifiers trained and compared. adapted: the folder of an adapted set; target: the index of true target pictures, if any."""
+    """Classifiers trained and compared. adapted: the folder of an adapted set; target: the index of true target pictures, if any.
+
+    earlier: the folder of a comparison of the same sets, whose finished classifiers are taken over; a folder that is gone is no matter.
+    """
 
     kind: ClassVar[str] = "classify"
     index: Path
@@ -60,6 +64,7 @@ class ClassifyTask(Task):
     target: Path | None = None
     dropped: tuple[str, ...] = ()
     settings: ClassifierSettings = ClassifierSettings()
+    earlier: Path | None = None
 
     def domains(self) -> Domains:
         """The sets, read from their indices."""
@@ -68,7 +73,25 @@ class ClassifyTask(Task):
 
     def run(self, folder: Path, tools: Tools) -> Iterator[StepEvent]:
         size = int(facts_of(self.adapted)["image_size"])
+        if self.earlier is not None and (taken := self._taken_over(self.earlier, folder)):
+            yield StepEvent("read", 0, 1, note=f"Taken over from the comparison before: {', '.join(taken)}.")
         yield from classify(self.domains(), self.arms, size, self.settings, folder, tools.context)
+
+    def _taken_over(self, earlier: Path, folder: Path) -> list[str]:
+        """The arms of which something was finished there, on the same pictures with the same settings."""
+        try:
+            before = ClassifyTask(**RunFolder(earlier).settings())
+        except (OSError, ValueError, KeyError):
+            return []
+        if self._pictures() != before._pictures():
+            return []
+        runs = [(arm, self.settings.seed + k) for k in range(self.settings.seeds) for arm in self.arms]
+        but = () if self.dropped == before.dropped else ("audited",)
+        return list(dict.fromkeys(arm for arm, _ in take_over(earlier, folder, runs, self.settings.epochs, but)))
+
+    def _pictures(self) -> tuple[Any, ...]:
+        """What every classifier but the audited one depends on."""
+        return self.index, self.adapted, self.column, self.target, self.settings.model_copy(update={"seeds": 1})
 
     def study(self, folder: Path, title: str, note: str = "") -> Study:
         """What a report of the run in `folder` is made of."""

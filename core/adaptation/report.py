@@ -1,4 +1,4 @@
-"""A comparison to hand on: curves and tables as CSV, everything as JSON, and one HTML file that needs nothing beside it."""
+"""A comparison to hand on: curves and tables as CSV, curves as PNG, everything as JSON, and one HTML file that needs nothing beside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from core.adaptation.adapt import facts_of
-from core.adaptation.figures import NAMES, TESTS, curves_figure
+from core.adaptation.figures import NAMES, TESTS, curves_figure, curves_png
 from core.adaptation.pairs import Pair
 from core.adaptation.results import accuracies, comparisons, curves
 from core.data.pictures import enlarge, side_by_side
@@ -44,9 +44,14 @@ class Study:
 
 
 def export(study: Study, out: Path) -> list[Path]:
-    """Writes curves.csv, accuracies.csv, comparisons.csv, report.json and report.html into `out`; returns their paths."""
+    """Writes curves.csv, accuracies.csv, comparisons.csv, accuracy.png, loss.png, report.json and report.html into `out`; returns their
+    paths, the report's last.
+    """
     tables = {"curves": curves(study.folder), "accuracies": accuracies(study.folder), "comparisons": comparisons(study.folder)}
     written = [write_text(out / f"{name}.csv", table.to_csv(index=False)) for name, table in tables.items()]
+    for metric in ("accuracy", "loss"):
+        written.append(out / f"{metric}.png")
+        written[-1].write_bytes(curves_png(tables["curves"], study.title, metric))
     facts = {
         "title": study.title, "note": study.note, "classifier": study.settings, "adaptation": facts_of(study.adapted),
         "published": PUBLISHED, **{name: json.loads(table.to_json(orient="records")) for name, table in tables.items()},

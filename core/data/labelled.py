@@ -15,7 +15,7 @@ import json
 import os
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -127,10 +127,20 @@ def read_set(source: Path, columns: Sequence[str] | None = None, on_image: OnIma
     columns: those to keep, in this order; None keeps all. on_image is told (pictures opened, pictures in all).
     Raises ShiftlabError where nothing usable is left.
     """
+    walk = reading(source, columns)
+    while True:
+        try:
+            on_image(*next(walk))
+        except StopIteration as end:
+            return end.value
+
+
+def reading(source: Path, columns: Sequence[str] | None = None) -> Generator[tuple[int, int], None, LabelledSet]:
+    """`read_set` picture by picture: yields (pictures opened, pictures in all) and returns the set."""
     files = open_files(source)
     found = labelling(files)
     keep = [_place(found, column) for column in columns] if columns is not None else list(range(len(found.columns)))
-    items, left_out = _opened(files, found, keep, on_image)
+    items, left_out = yield from _opened(files, found, keep)
     if not items:
         raise ShiftlabError(f"No picture of {Path(source).name} can be used: {left_out[0].name}: {left_out[0].why}. Check the set.")
     report = Report(found.layout, (*files.left_out, *found.left_out, *left_out), tuple(found.notes))
@@ -170,7 +180,10 @@ def _place(found: Labelling, column: str) -> int:
     return found.columns.index(column)
 
 
-def _opened(files: Files, found: Labelling, keep: list[int], on_image: OnImage) -> tuple[list[LabelledImage], list[LeftOut]]:
+Opened = tuple[list[LabelledImage], list[LeftOut]]
+
+
+def _opened(files: Files, found: Labelling, keep: list[int]) -> Generator[tuple[int, int], None, Opened]:
     """The pictures that can be decoded, have a label in a kept column, and are there for the first time."""
     items: list[LabelledImage] = []
     left_out: list[LeftOut] = []
@@ -190,7 +203,7 @@ def _opened(files: Files, found: Labelling, keep: list[int], on_image: OnImage) 
                 left_out.append(LeftOut(name, why))
             else:
                 items.append(item)
-        on_image(place, len(found.rows))
+        yield place, len(found.rows)
     return items, left_out
 
 

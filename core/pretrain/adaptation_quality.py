@@ -11,7 +11,7 @@ Classifiers learn from photographs, from what was made of them, from both, and, 
 from __future__ import annotations
 
 import argparse
-import csv
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +29,7 @@ from core.adaptation.report import PUBLISHED, Study, export, percent
 from core.adaptation.results import accuracies, comparisons
 from core.data.checkpoints import FolderCheckpoints
 from core.data.edits import load_edit
-from core.data.images import to_pil
 from core.data.labelled import LabelledSet, load_set, read_set
-from core.data.png import write_png
 from core.data.text_files import write_text
 from core.jobs.runs import RunFolder
 from core.jobs.tasks import Tools
@@ -40,6 +38,7 @@ from core.pretrain import common
 from core.pretrain.edits import RECIPES, context_of
 from core.types import Context, EditCard, StepEvent
 from core.worlds import portraits as world
+from core.worlds.labelled import draw_set
 
 PHOTOS_SEED, TARGET_SEED = 950_001, 960_001  # people whom no recipe draws; the target's are others than the photographs'
 STEPS = {"grid": "paper", "inversion_steps": 40, "generation_steps": 6}  # the experiment's
@@ -73,14 +72,7 @@ def drawn_set(people: world.Portraits, domain: str, size: int, train: int, folde
     """Writes portraits as PNGs with a metadata.csv of all attributes, the first `train` for training, and returns the index's path."""
     index = folder.with_name(f"{folder.name}.jsonl")
     if not index.is_file():
-        for place, image in enumerate(world.render(people, domain, size)):
-            write_png(folder / f"{place:05d}.png", to_pil(image), {})
-        with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(["file_name", *world.ATTRIBUTES, "split"])
-            for place, values in enumerate(people.attributes.tolist()):
-                labels = ["yes" if value else "no" for value in values]
-                table.writerow([f"{place:05d}.png", *labels, "train" if place < train else "test"])
+        deque(draw_set(people, domain, size, folder, train), maxlen=0)
         read_set(folder).save(index)
     return index
 

@@ -8,9 +8,9 @@ import pytest
 from core.adaptation.adapt import adapted_set
 from core.adaptation.audit import AuditSettings, dropped, read_audit, voted
 from core.adaptation.classifier import ClassifierSettings
-from core.adaptation.classify import classifier_file
+from core.adaptation.classify import classifier_file, prediction_file
 from core.adaptation.jobs import ADAPTED, AdaptTask, AuditTask, ClassifyTask, in_foreground
-from core.adaptation.results import finished
+from core.adaptation.results import curves, finished
 from core.data.edits import save_edit
 from core.jobs.tasks import Tools
 from core.lab import Lab
@@ -52,8 +52,12 @@ def test_from_a_set_to_a_report(lab, tmp_path):
     names = dropped(table, AuditSettings(), by_hand=(adapted_set(out).split("train")[0].name,))
     assert names
 
-    again = lab.start(task.model_copy(update={"arms": ("source", "audited"), "dropped": names}), "Without them")
-    assert ended(lab, again) == "done" and finished(lab.get(again).folder) == {"source": [0], "audited": [0]}
+    update = {"arms": ("source", "adapted", "audited"), "dropped": names, "earlier": lab.get(first).folder}
+    again = lab.start(task.model_copy(update=update), "Without them")
+    assert ended(lab, again) == "done" and finished(lab.get(again).folder) == {"source": [0], "adapted": [0], "audited": [0]}
+    assert "Taken over from the comparison before: source, adapted." in (lab.get(again).folder / "log.txt").read_text()
+    assert prediction_file(lab.get(again).folder, "source", 0).samefile(prediction_file(lab.get(first).folder, "source", 0))
+    assert len(curves(lab.get(again).folder)) == 3
     written = task.export(lab.get(first).folder, tmp_path / "report", "Bright or dark")
     assert "data:image/png;base64" in written[-1].read_text(encoding="utf-8")
 

@@ -12,6 +12,7 @@ from core.adaptation.adapt import FACTS
 from core.adaptation.figures import curves_figure
 from core.adaptation.report import Study, export, percent
 from core.adaptation.results import accuracies, band, bootstrap, comparisons, curves, domains, finished, mcnemar
+from core.data.images import decode_image
 from core.jobs.runs import RunFolder
 from core.types import StepEvent
 
@@ -78,7 +79,10 @@ def test_the_figure_has_a_line_and_a_band_an_arm(folder):
 def test_the_report_needs_nothing_beside_it(folder, tmp_path):
     (tmp_path / FACTS).write_text(json.dumps({"method": "diffusionclip", "settings": {"return_step": 601}}))
     written = export(Study("Smiling <b>", folder, tmp_path, {"epochs": 2}), tmp_path / "out")
-    assert {path.name for path in written} == {"curves.csv", "accuracies.csv", "comparisons.csv", "report.json", "report.html"}
+    assert {path.name for path in written} == {
+        "curves.csv", "accuracies.csv", "comparisons.csv", "accuracy.png", "loss.png", "report.json", "report.html",
+    }  # fmt: skip
+    assert decode_image(tmp_path / "out" / "accuracy.png").width > 600
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Smiling &lt;b&gt;" in page and "&quot;return_step&quot;: 601" in page and "90.0" in page and "59.3" in page
     assert not re.search(r'<(script|link|img)[^>]*(src|href)="https?:', page)

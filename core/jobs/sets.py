@@ -1,0 +1,202 @@
+"""Labelled sets that a lab keeps, and what was chosen for each. They are read, or drawn, by threads of their own: no set waits behind a
+training. A folder a set, in home/sets:
+
+set.json      its name, and for a drawn one what is drawn      set.zip or pictures/   what it was read from
+read.jsonl    the index as it was read, written last           split-….jsonl          the same with a drawn split
+choices.json  column, split, target set, adaptation
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from core.data.labelled import LabelledSet, load_set, reading
+from core.data.labelled_split import has_split, with_split
+from core.data.text_files import write_text
+from core.jobs.fetch import Fetch, Fetcher
+from core.jobs.runs import new_run_id
+from core.types import ShiftlabError, StepEvent, Stopped
+from core.worlds.labelled import draw_set
+from core.worlds.portraits import sample
+
+FACTS, ZIP, PICTURES, READ, CHOICES = "set.json", "set.zip", "pictures", "read.jsonl", "choices.json"
+INTERRUPTED = "The lab ended while this set was being read. Read it again."
+EVERY = 16  # pictures between two words on how far the reading is
+
+
+class Drawn(BaseModel):
+    """A set drawn from the embedded portraits. attributes: of everybody in it; seed: whose people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    count: int
+    domain: str
+    size: int
+    seed: int
+    attributes: dict[str, bool] = {}
+
+
+class Choices(BaseModel):
+    """What was chosen for a set. target: id of the set of true target pictures; adapt: id of the run that carried the set across."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    column: str = ""
+    validation: float = 0.1
+    test: float = 0.2
+    split_seed: int = 0
+    target: str = ""
+    adapt: str = ""
+
+
+@dataclass(frozen=True)
+class SetEntry:
+    """state: "running" while it is read, "done", "failed" or "interrupted"; done and total count pictures; message is a sentence."""
+
+    id: str
+    name: str
+    state: str
+    done: int = 0
+    total: int = 0
+    message: str = ""
+    drawn: Drawn | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.state == "done"
+
+
+class SetShelf:
+    """root: the folder of all sets. Safe to use from several threads."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._reader = Fetcher(self._read)
+
+    def entries(self) -> list[SetEntry]:
+        """All sets, the newest first."""
+        told = {fetch.name: fetch for fetch in self._reader.list()}
+        folders = [path.parent for path in self.root.glob(f"*/{FACTS}") if not path.parent.name.startswith(".")]
+        found = sorted(folders, key=lambda folder: (folder / FACTS).stat().st_mtime_ns, reverse=True)
+        return [_entry(folder, told.get(folder.name)) for folder in found]
+
+    def bring(self, path: Path, name: str) -> str:
+        """Takes a ZIP into the lab and begins to read it. Returns the set's id."""
+        id = new_run_id()
+        folder = self.root / id
+        folder.mkdir(parents=True)
+        try:
+            os.link(path, folder / ZIP)  # a ZIP may be large, and the page's own copy goes away by itself
+        except OSError:
+            shutil.copyfile(path, folder / ZIP)
+        write_text(folder / FACTS, json.dumps({"name": name}))
+        self._reader.start(id)
+        return id
+
+    def draw(self, drawn: Drawn, name: str) -> str:
+        """Begins to draw a set; one that is there already is only named again. Returns the set's id."""
+        id = "drawn-" + _digest(drawn.model_dump(mode="json"))
+        write_text(self.root / id / FACTS, json.dumps({"name": name, "drawn": drawn.model_dump(mode="json")}))
+        if not (self.root / id / READ).is_file():
+            self.read_again(id)
+        return id
+
+    def read_again(self, id: str) -> None:
+        """Begins the reading of a set anew; nothing where it is under way."""
+        if not any(fetch.name == id and fetch.state == "running" for fetch in self._reader.list()):
+            self._reader.start(id)
+
+    def load(self, id: str) -> LabelledSet:
+        """The set as it was read. Raises ShiftlabError where it is not."""
+        path = self.root / id / READ
+        if not id or not path.is_file():
+            raise ShiftlabError("This set is not read yet. Wait for it, or choose another one.")
+        return _loaded(path, path.stat().st_mtime_ns)
+
+    def split_index(self, id: str, choices: Choices) -> Path:
+        """The index to work with: as read where the set gives a split itself, else with the split that is chosen.
+
+        Raises ShiftlabError for shares that leave nothing to train on.
+        """
+        labelled = self.load(id)
+        if has_split(labelled):
+            return self.root / id / READ
+        column = choices.column if choices.column in labelled.columns else labelled.columns[0]
+        how = (column, choices.validation, choices.test, choices.split_seed)
+        path = self.root / id / f"split-{_digest(how)}.jsonl"
+        return path if path.is_file() else with_split(labelled, *how).save(path)
+
+    def split(self, id: str, choices: Choices) -> LabelledSet:
+        """The set of `split_index`."""
+        path = self.split_index(id, choices)
+        return _loaded(path, path.stat().st_mtime_ns)
+
+    def choices(self, id: str) -> Choices:
+        """What was chosen for a set, with its first column where nothing was."""
+        try:
+            chosen = Choices(**json.loads((self.root / id / CHOICES).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            chosen = Choices()
+        columns = self.load(id).columns
+        return chosen if chosen.column in columns else chosen.model_copy(update={"column": columns[0]})
+
+    def choose(self, id: str, **changes: Any) -> Choices:
+        """Changes what is chosen, for good."""
+        chosen = Choices(**{**self.choices(id).model_dump(), **changes})
+        write_text(self.root / id / CHOICES, chosen.model_dump_json())
+        return chosen
+
+    def latest(self) -> str:
+        """The ready set for which something was chosen last, else the newest; empty where there is none."""
+        entries = [entry for entry in self.entries() if entry.ready]
+        touched = [entry for entry in entries if (self.root / entry.id / CHOICES).is_file()]
+        newest = max(touched, key=lambda entry: (self.root / entry.id / CHOICES).stat().st_mtime_ns, default=None)
+        return newest.id if newest else entries[0].id if entries else ""
+
+    def _read(self, id: str, should_stop: Callable[[], bool]) -> Generator[StepEvent, None, Path]:
+        """Draws what is to be drawn, and reads the set."""
+        folder = self.root / id
+        drawn = _entry(folder, None).drawn
+        if drawn is not None:
+            for done in draw_set(sample(drawn.count, drawn.seed, **drawn.attributes), drawn.domain, drawn.size, folder / PICTURES):
+                yield StepEvent("draw", done, drawn.count)
+                if should_stop():
+                    raise Stopped
+        walk = reading(folder / (ZIP if drawn is None else PICTURES))
+        while True:
+            try:
+                done, total = next(walk)
+            except StopIteration as end:
+                return end.value.save(folder / READ)
+            if done % EVERY == 0 or done == total:
+                yield StepEvent("read", done, total)
+            if should_stop():
+                raise Stopped
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, changed: int) -> LabelledSet:
+    return load_set(path)
+
+
+def _entry(folder: Path, told: Fetch | None) -> SetEntry:
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    drawn = Drawn(**facts["drawn"]) if "drawn" in facts else None
+    if (folder / READ).is_file():
+        return SetEntry(folder.name, facts["name"], "done", drawn=drawn)
+    if told is None:
+        return SetEntry(folder.name, facts["name"], "interrupted", message=INTERRUPTED, drawn=drawn)
+    state = "interrupted" if told.state == "stopped" else "running" if told.state == "done" else told.state
+    return SetEntry(folder.name, facts["name"], state, told.done, told.total, told.message, drawn)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
