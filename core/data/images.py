@@ -26,6 +26,7 @@ MIN_SIDE = 8  # pixels; below that there is nothing to see
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 KNOWN = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
 ORIENTATION = 0x0112  # the EXIF tag; 1 means upright
+DAMAGED = "This image is damaged or cut off. Save it again as PNG or JPEG, or upload it once more."
 TRANSPARENT = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
@@ -54,22 +55,30 @@ def image_facts(source: bytes | Path | str, max_pixels: int = MAX_PIXELS) -> Ima
 
 def read_image(source: bytes | Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, ImageFacts]:
     """Picture and facts in one decoding. The size is checked by the header, before a single pixel is decoded."""
-    data = _bytes(source)
-    image = _open(data)
-    _check_size(image, max_pixels)
+    image = raw_image(source, max_pixels)
     try:
         frames = int(getattr(image, "n_frames", 1))
         mode = image.mode
-        image.seek(0)
-        image.load()
         turned = _orientation(image) != 1
         upright = ImageOps.exif_transpose(image) if turned else image
         picture = _rgb(upright)
     except Exception as error:  # broken bytes lead Pillow's decoders to almost any exception; each is the same sentence
-        raise ShiftlabError("This image is damaged or cut off. Save it again as PNG or JPEG, or upload it once more.") from error
+        raise ShiftlabError(DAMAGED) from error
     clean = Image.frombytes("RGB", picture.size, picture.tobytes())  # a fresh image: no EXIF, no GPS, no profile
     note = _note(image, mode, turned, frames)
     return clean, ImageFacts(image.format or "", clean.width, clean.height, mode, turned, frames, note)
+
+
+def raw_image(source: bytes | Path | str, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The first frame as its file has it, decoded: own mode, palette, orientation. For masks, whose values are no colours."""
+    image = _open(_bytes(source))
+    _check_size(image, max_pixels)
+    try:
+        image.seek(0)
+        image.load()
+    except Exception as error:  # as in read_image
+        raise ShiftlabError(DAMAGED) from error
+    return image
 
 
 def _bytes(source: bytes | Path | str) -> bytes:
