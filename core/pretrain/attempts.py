@@ -28,6 +28,7 @@ from core.types import Context, Edit
 from core.worlds import portraits as world
 
 SIGMAS = (1.0, 4.0)  # pixels: a contour that is a pixel off still counts; then the colours of whole places
+TEXTURE = (1.0, 2.0)  # pixels: what is finer than the first is texture; how much of it there is, is taken over the second
 STRENGTHS = (1.0, 0.85, 1.0, 0.6)  # of one chunk of portraits after the other: the way there belongs to it
 STEPS = (6, 20, 12)
 
@@ -35,11 +36,18 @@ STEPS = (6, 20, 12)
 def grade(edited: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """How much of the way from source to target has been gone, `(B,)` in [0, 1]; all images `(B, 3, H, W)` in [-1, 1].
 
-    One minus the distance left over the distance at first, in the mean over images blurred a little and a lot.
+    One minus the distance left over the distance at first, each in [0, 1], in the mean over images blurred a little, blurred a lot, and
+    their texture: hatching, brush strokes and outlines, wherever their lines may run.
     """
-    left = [_distance(gaussian_blur(edited, s), gaussian_blur(target, s)) for s in SIGMAS]
-    first = [_distance(gaussian_blur(source, s), gaussian_blur(target, s)) for s in SIGMAS]
-    return 1 - torch.stack([a / b for a, b in zip(left, first, strict=True)]).mean(0).clamp(0, 1)
+    views = [lambda x, s=s: gaussian_blur(x, s) for s in SIGMAS] + [texture]
+    gone = [1 - _distance(view(edited), view(target)) / _distance(view(source), view(target)) for view in views]
+    return torch.stack([share.clamp(0, 1) for share in gone]).mean(0)
+
+
+def texture(x: Tensor) -> Tensor:
+    """How strong the fine lines are around each pixel, `(B, 3, H, W)`."""
+    fine, around = TEXTURE
+    return gaussian_blur((x - gaussian_blur(x, fine)).abs(), around)
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
