@@ -1,6 +1,7 @@
-"""How much a model that saw a few images varies: intra-LPIPS and nearest-LPIPS (Ojha et al., CVPR 2021; Zhu et al., "DomainStudio", 2023).
+"""How much a model that saw a few images varies: intra-LPIPS and nearest-LPIPS (Ojha et al., CVPR 2021; Zhu et al., "DomainStudio", 2023),
+and how many of its pictures are nearly the same.
 
-Both go by a perceptual distance (core/metrics/perceptual.py). Only with LPIPS itself are they what papers report: its name goes with them.
+All go by a perceptual distance (core/metrics/perceptual.py). Only with LPIPS itself are they what papers report: its name goes with them.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from core.types import ShiftlabError
 
 Distance = Callable[[Tensor, Tensor], Tensor]  # images, images → (B,)
+Vectors = Callable[[Tensor], Tensor]  # images → (B, D), whose squared Euclidean distances count; see core/metrics/perceptual.py
 BATCH = 64  # pairs compared together
+COMPARED_SIDE = 64  # pixels of the shorter side at which many pictures are compared: copies show, and thousands fit into memory
 
 
 def intra_lpips(perceptual: Distance, samples: Tensor, shots: Tensor) -> float:
@@ -50,3 +54,27 @@ def _of_pairs(perceptual: Distance, a: Tensor, b: Tensor, i: Tensor, j: Tensor) 
     """Distances `(P,)` of a[i] to b[j], on the CPU."""
     parts = zip(i.split(BATCH), j.split(BATCH), strict=True)
     return torch.cat([perceptual(a[at.to(a.device)], b[to.to(b.device)]).float().cpu() for at, to in parts])
+
+
+@torch.no_grad()
+def pairwise(vectors: Vectors, images: Tensor) -> Tensor:
+    """Distances `(N, N)` of all pictures `(N, 3, H, W)` to one another, on the CPU. Large pictures are compared small."""
+    scale = COMPARED_SIDE / min(images.shape[-2:])
+    if scale < 1.0:
+        images = F.interpolate(images, scale_factor=scale, mode="bilinear", antialias=True)
+    found = torch.cat([vectors(part).float().cpu() for part in images.split(BATCH)])
+    return torch.cdist(found, found).square().fill_diagonal_(0.0)
+
+
+def mean_distance(distances: Tensor) -> float:
+    """Of all pairs of a square of distances `(N, N)`; 0 where there is no pair."""
+    i, j = torch.triu_indices(len(distances), len(distances), offset=1)
+    return float(distances[i, j].mean()) if len(i) else 0.0
+
+
+def near_duplicates(distances: Tensor, below: float) -> list[tuple[int, int, float]]:
+    """The pairs (i, j, distance) with i < j that are closer than `below`, the closest first."""
+    i, j = torch.triu_indices(len(distances), len(distances), offset=1)
+    close = distances[i, j] < below
+    found = zip(i[close].tolist(), j[close].tolist(), distances[i, j][close].tolist(), strict=True)
+    return sorted(found, key=lambda pair: pair[2])

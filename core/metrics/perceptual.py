@@ -7,6 +7,7 @@ its learned weights: channels of unit length at each place, squared difference, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from core.types import ShiftlabError
 
 Features = Callable[[Tensor], Sequence[Tensor]]  # images (B, 3, H, W) in [-1, 1] → feature maps (B, C, h, w)
 CHANNEL_EPS = 1e-10
+LPIPS_EPS = 1e-8  # torchmetrics' own
 ALEXNET_FILE = "alexnet-owt-7be5be79.pth"  # torchvision's ImageNet weights, which LPIPS stands on
 
 
@@ -33,11 +35,20 @@ class Perceptual:
         pairs = zip(self.features(a), self.features(b), strict=True)
         return torch.stack([_layer_distance(at_a, at_b) for at_a, at_b in pairs]).mean(dim=0)
 
+    def vectors(self, x: Tensor) -> Tensor:
+        """`(B, D)`, of which the squared Euclidean distance is this distance: every pair of many pictures for one look at each."""
+        layers = [_unit_channels(features.float()) for features in self.features(x)]
+        return torch.cat([(layer / math.sqrt(layer[0, 0].numel() * len(layers))).flatten(1) for layer in layers], dim=1)
+
 
 def _layer_distance(a: Tensor, b: Tensor) -> Tensor:
     """Squared distance of unit channel vectors, mean over places: feature maps `(B, C, h, w)` → `(B,)`."""
-    a, b = (features.float() / (features.float().norm(dim=1, keepdim=True) + CHANNEL_EPS) for features in (a, b))
-    return (a - b).square().sum(dim=1).mean(dim=(1, 2))
+    return (_unit_channels(a.float()) - _unit_channels(b.float())).square().sum(dim=1).mean(dim=(1, 2))
+
+
+def _unit_channels(features: Tensor) -> Tensor:
+    """Each place's channels `(B, C, h, w)` at unit length."""
+    return features / (features.norm(dim=1, keepdim=True) + CHANNEL_EPS)
 
 
 def perceptual_of_identity(identity: Identity) -> Perceptual:
@@ -60,6 +71,18 @@ class Lpips:
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         return self.network(a, b).flatten()
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """As `Perceptual.vectors`: LPIPS is a squared distance as well, its learned weights being none below 0."""
+        network = self.network
+        layers = zip(network.net(network.scaling_layer(x)), network.lins, strict=True)
+        return torch.cat([_weighted(features, lin.model[-1].weight) for features, lin in layers], dim=1)
+
+
+def _weighted(features: Tensor, weights: Tensor) -> Tensor:
+    """One layer's part `(B, C·h·w)` of LPIPS: unit channels, each times the root of its learned weight `(1, C, 1, 1)`."""
+    layer = features / (features.square().sum(dim=1, keepdim=True) + LPIPS_EPS).sqrt()
+    return (layer * weights.clamp(min=0.0).sqrt() / math.sqrt(layer[0, 0].numel())).flatten(1)
 
 
 def lpips_is_here() -> bool:

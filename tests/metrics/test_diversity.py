@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.metrics.diversity import distances, intra_lpips, nearest_lpips
+from core.metrics.diversity import distances, intra_lpips, mean_distance, near_duplicates, nearest_lpips, pairwise
 from core.types import ShiftlabError
 
 
@@ -43,3 +43,26 @@ def test_more_pairs_than_go_into_a_batch():
 def test_no_pairs_at_all():
     with pytest.raises(ShiftlabError, match="more samples"):
         intra_lpips(apart, grey(0.0, 10.0), grey(0.0, 10.0))
+
+
+def as_is(images):
+    return images.flatten(1) / images[0].numel() ** 0.5
+
+
+def test_all_pairs_in_one_look():
+    images = grey(0.0, 1.0, 3.0)
+    assert torch.allclose(pairwise(as_is, images), torch.tensor([[0.0, 1, 9], [1, 0, 4], [9, 4, 0]]), atol=1e-5)
+    large = grey(0.0, 2.0).expand(-1, -1, 2, 2).repeat(1, 1, 40, 60)
+    assert pairwise(lambda x: as_is(x) * x.shape[-2] * x.shape[-1] / (64 * 96), large)[0, 1] == pytest.approx(4, rel=1e-3)
+
+
+def test_mean_distance_of_pairs():
+    assert mean_distance(pairwise(as_is, grey(0.0, 1.0, 3.0))) == pytest.approx((1 + 9 + 4) / 3)
+    assert mean_distance(torch.zeros(1, 1)) == 0
+
+
+def test_near_duplicates_are_named_closest_first():
+    distances = pairwise(as_is, grey(0.0, 5.0, 0.3, 5.0))
+    found = near_duplicates(distances, 0.2)
+    assert [pair[:2] for pair in found] == [(1, 3), (0, 2)] and found[1][2] == pytest.approx(0.09, abs=1e-5)
+    assert near_duplicates(distances, 0.05) == [(1, 3, 0.0)]

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torchmetrics.functional.image.lpips import _LPIPS
 
-from core.metrics.perceptual import Perceptual, best_perceptual, load_lpips, perceptual_of_identity
+from core.metrics.perceptual import Lpips, Perceptual, best_perceptual, load_lpips, perceptual_of_identity
 from core.models.identity import load_identity
 from core.types import ShiftlabError
 from tests.tiny import write_identity
@@ -39,3 +40,12 @@ def test_lpips_without_its_weights_is_a_sentence(tmp_path, monkeypatch):
 def test_without_alexnet_the_identity_encoder_stands_in(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     assert "tiny identity" in best_perceptual(load_identity(write_identity(tmp_path))).name
+
+
+def test_vectors_give_the_same_distances(tmp_path):
+    a, b = torch.rand(2, 3, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    perceptual = perceptual_of_identity(load_identity(write_identity(tmp_path)))
+    lpips = object.__new__(Lpips)  # its AlexNet with random weights, for the real ones are not on every machine
+    lpips.network = _LPIPS(net="alex", pnet_rand=True)
+    for distance in (perceptual, lpips):
+        assert torch.allclose((distance.vectors(a) - distance.vectors(b)).square().sum(dim=1), distance(a, b), rtol=1e-3), distance
