@@ -25,7 +25,7 @@ from PIL import Image
 
 from core.data.images import decode_image
 from core.data.labelled_files import Files, LeftOut, open_files
-from core.data.labelled_layouts import Labelling, labelling
+from core.data.labelled_layouts import Labelling, labelling, unlabelled
 from core.types import ShiftlabError
 
 INDEX_VERSION = 1
@@ -121,13 +121,16 @@ class LabelledSet:
         return path
 
 
-def read_set(source: Path, columns: Sequence[str] | None = None, on_image: OnImage = lambda done, total: None) -> LabelledSet:
+def read_set(
+    source: Path, columns: Sequence[str] | None = None, on_image: OnImage = lambda done, total: None, labels: bool = True
+) -> LabelledSet:
     """Reads the labels, and opens every picture once, so that what is broken is known now and not in the middle of a night.
 
-    columns: those to keep, in this order; None keeps all. on_image is told (pictures opened, pictures in all).
+    columns: those to keep, in this order; None keeps all. on_image is told (pictures opened, pictures in all). labels: False takes all
+    pictures, whatever the layout, into a set without columns: what a target is of which nothing is known.
     Raises ShiftlabError where nothing usable is left.
     """
-    walk = reading(source, columns)
+    walk = reading(source, columns, labels)
     while True:
         try:
             on_image(*next(walk))
@@ -135,10 +138,10 @@ def read_set(source: Path, columns: Sequence[str] | None = None, on_image: OnIma
             return end.value
 
 
-def reading(source: Path, columns: Sequence[str] | None = None) -> Generator[tuple[int, int], None, LabelledSet]:
+def reading(source: Path, columns: Sequence[str] | None = None, labels: bool = True) -> Generator[tuple[int, int], None, LabelledSet]:
     """`read_set` picture by picture: yields (pictures opened, pictures in all) and returns the set."""
     files = open_files(source)
-    found = labelling(files)
+    found = labelling(files) if labels else unlabelled(files)
     keep = [_place(found, column) for column in columns] if columns is not None else list(range(len(found.columns)))
     items, left_out = yield from _opened(files, found, keep)
     if not items:
@@ -164,9 +167,9 @@ def load_set(path: Path) -> LabelledSet:
         raise ShiftlabError(f"{path} is no index of a labelled set. Read the set again.") from error
 
 
-def open_set(path: Path, on_image: OnImage = lambda done, total: None) -> LabelledSet:
-    """A set by its index (a .jsonl file that `save` wrote), or read anew from a ZIP or a folder."""
-    return load_set(path) if Path(path).suffix == ".jsonl" else read_set(path, on_image=on_image)
+def open_set(path: Path, on_image: OnImage = lambda done, total: None, labels: bool = True) -> LabelledSet:
+    """A set by its index (a .jsonl file that `save` wrote), or read anew from a ZIP or a folder; labels as in `read_set`."""
+    return load_set(path) if Path(path).suffix == ".jsonl" else read_set(path, on_image=on_image, labels=labels)
 
 
 def digest_of(data: bytes) -> str:
@@ -208,7 +211,7 @@ def _opened(files: Files, found: Labelling, keep: list[int]) -> Generator[tuple[
 
 
 def _why_not(item: LabelledImage, twin: LabelledImage) -> str:
-    if not any(item.labels):
+    if item.labels and not any(item.labels):
         return "no label in the chosen columns"
     if twin is not item:
         return "a duplicate" + (" with other labels" if twin.labels != item.labels else "") + f" of {twin.name}"
@@ -223,8 +226,17 @@ def _in_order(value: str) -> tuple[int, float, str]:
 
 
 def png_names(items: Iterable[LabelledImage]) -> list[str]:
-    """What the pictures are called once they are PNGs: the suffix changed, or, where two would be the same, added."""
+    """What the pictures are called once they are PNGs: the suffix changed, or, where two would be the same, added.
+
+    A picture that stands in the set several times (see `core.adaptation.rebalance`) is numbered from its second time on.
+    """
     names = [item.name for item in items]
-    plain = Counter(str(Path(name).with_suffix(".png").as_posix()) for name in names)
-    changed = ((name, Path(name).with_suffix(".png").as_posix()) for name in names)
-    return [new if plain[new] == 1 else f"{name}.png" for name, new in changed]
+    plain = Counter(Path(name).with_suffix(".png").as_posix() for name in set(names))
+    times: Counter[str] = Counter()
+    found = []
+    for name in names:
+        times[name] += 1
+        new = Path(name).with_suffix(".png").as_posix()
+        again = f"~{times[name]}" if times[name] > 1 else ""
+        found.append(f"{new.removesuffix('.png') if plain[new] == 1 else name}{again}.png")
+    return found

@@ -60,6 +60,14 @@ def labelling(files: Files) -> Labelling:
     return found
 
 
+def unlabelled(files: Files) -> Labelling:
+    """All pictures, with no label. Raises ShiftlabError where there is none."""
+    found = Labelling("unlabelled", (), {name: ((), "") for name in files.names if is_picture(name)})
+    if not found.rows:
+        raise ShiftlabError("There is no picture in it. Choose another ZIP or folder.")
+    return found
+
+
 def is_picture(name: str) -> bool:
     """Whether the name is one of a picture; what is inside is found out by opening it."""
     return PurePosixPath(name).suffix.lower() in PICTURES

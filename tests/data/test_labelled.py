@@ -182,3 +182,18 @@ def test_what_is_written_is_read_alike(layout, tmp_path):
 def test_names_that_would_meet_are_kept_apart(tmp_path):
     found = read_set(unpacked(tmp_path, {"a/1.png": picture(1), "a/1.jpg": picture(2, "JPEG"), "b/2.webp": picture(3, "WEBP")}))
     assert png_names(found.items) == ["a/1.jpg.png", "a/1.png.png", "b/2.png"]
+
+
+def test_pictures_of_a_target_need_no_labels(tmp_path):
+    folder = unpacked(tmp_path / "target", {"1.png": picture(1), "deep/2.png": picture(2), "deep/again.png": picture(2), "notes.txt": b"x"})
+    found = read_set(folder, labels=False)
+    assert [(item.name, item.labels) for item in found.items] == [("1.png", ()), ("deep/2.png", ())] and found.columns == ()
+    assert why(found, "deep/again.png") == "a duplicate of deep/2.png"
+    assert load_set(found.save(tmp_path / "target.jsonl")).items == found.items
+    with pytest.raises(ShiftlabError, match="no picture in it"):
+        read_set(unpacked(tmp_path / "none", {"notes.txt": b"x"}), labels=False)
+
+
+def test_pictures_that_were_taken_several_times_are_numbered(tmp_path):
+    items = read_set(unpacked(tmp_path, {"a/1.png": picture(1), "b/2.jpg": picture(2)})).items
+    assert png_names([items[0], items[1], items[1], items[0], items[1]]) == ["a/1.png", "b/2.png", "b/2~2.png", "a/1~2.png", "b/2~3.png"]

@@ -1,0 +1,143 @@
+"""A labelled set brought to given attribute shares, so that what is learned from it meets the target's mixture and not the source's.
+
+Only the training split is touched. Every class of the label keeps its share of it, and within each class the attributes get the given
+shares: so an attribute that went with the label in the source no longer does. One attribute is a division; for several, the pictures'
+weights are raked to all margins in turn (Deming and Stephan, "On a least squares adjustment of a sampled frequency table", 1940).
+
+*subsample* takes no picture twice, and as many as the scarcest group allows. *resample* keeps the size and takes the pictures of scarce
+groups several times. Groups are the combinations of label and attributes; within one, everybody is taken equally often but for the rest
+of the division, which is drawn by a seed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from core.data.labelled import LabelledImage, LabelledSet
+from core.data.text_files import write_text
+from core.types import ShiftlabError
+
+Shares = Mapping[str, Mapping[str, float]]  # column → value → share
+How = Literal["subsample", "resample"]
+ROUNDS, CLOSE = 200, 1e-9  # of raking; shares that are this close are met
+Group = tuple[str, ...]  # values of the label and of the attributes
+
+
+def rebalanced(labelled: LabelledSet, shares: Shares, label: str, how: How = "subsample", seed: int = 0) -> LabelledSet:
+    """The set with a training split that has these shares; a picture that was taken k times stands in it k times.
+
+    shares: column → value → share, of one or more attributes; pictures that lack one of these labels are left out of the training split.
+    Raises ShiftlabError for a share of something that no training picture of a class has.
+    """
+    wanted = {column: _normed(column, values) for column, values in shares.items()}
+    places = [labelled.column(name) for name in (label, *wanted)]
+    if label in wanted:
+        raise ShiftlabError(f"{label} is the label itself. Rebalance attributes beside it.")
+    groups: dict[Group, list[int]] = {}
+    for place, item in enumerate(labelled.items):
+        if item.split == "train" and all(item.labels[column] for column in places):
+            groups.setdefault(tuple(item.labels[column] for column in places), []).append(place)
+    if not groups:
+        raise ShiftlabError(f"No training picture has labels in {', '.join((label, *wanted))}. Draw a split, or choose other columns.")
+    sizes = {group: len(members) for group, members in groups.items()}
+    counts = _counts(sizes, _raked(sizes, wanted), how)
+    times = _drawn(groups, counts, seed)
+    items = [item for place, item in enumerate(labelled.items) for _ in range(times[place] if item.split == "train" else 1)]
+    return replace(labelled, items=tuple(items))
+
+
+def manifest_of(before: LabelledSet, after: LabelledSet) -> str:
+    """CSV: a row a training picture of the set before, with its labels and how often it was taken."""
+    taken = Counter(item.name for item in after.split("train"))
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["name", *before.columns, "digest", "taken"])
+    table.writerows([item.name, *item.labels, item.digest, taken[item.name]] for item in before.split("train"))
+    return text.getvalue()
+
+
+def write_rebalanced(labelled: LabelledSet, shares: Shares, label: str, index: Path, how: How = "subsample", seed: int = 0) -> LabelledSet:
+    """`rebalanced`, saved as an index at `index` (.jsonl) with the manifest beside it (.csv). Returns the set."""
+    found = rebalanced(labelled, shares, label, how, seed)
+    write_text(index.with_suffix(".csv"), manifest_of(labelled, found))
+    found.save(index)
+    return found
+
+
+def shares_in(items: Sequence[LabelledImage], place: int) -> dict[str, float]:
+    """The shares of the values in a column, by its place, among the pictures that have a label there."""
+    counts = Counter(item.labels[place] for item in items if item.labels[place])
+    return {value: count / counts.total() for value, count in sorted(counts.items())}
+
+
+def _normed(column: str, values: Mapping[str, float]) -> dict[str, float]:
+    total = sum(values.values())
+    if not values or min(values.values()) < 0 or not total > 0:
+        raise ShiftlabError(f"The shares of {column} must be 0 or more, and not all of them 0. Estimate them, or give others.")
+    return {value: share / total for value, share in values.items()}
+
+
+def _raked(sizes: Mapping[Group, int], wanted: Shares) -> dict[Group, float]:
+    """The share of each group, such that every class keeps its own and has the wanted shares of every column."""
+    total = sum(sizes.values())
+    of_class = Counter()
+    for group, size in sizes.items():
+        of_class[group[0]] += size / total
+    shares = {group: size / total for group, size in sizes.items()}
+    for _ in range(ROUNDS):
+        worst = 0.0
+        for place, (column, values) in enumerate(wanted.items(), start=1):
+            for name, share in of_class.items():
+                worst = max(worst, _rake_one(shares, place, column, values, name, share))
+        if worst < CLOSE:
+            return shares
+    raise ShiftlabError(f"No mixture of these pictures has all the shares of {', '.join(wanted)} at once. Give up one of the columns.")
+
+
+def _rake_one(shares: dict[Group, float], place: int, column: str, values: Mapping[str, float], name: str, of_class: float) -> float:
+    """Scales one class's groups to one column's shares, in place; returns by how much the worst of them was off."""
+    worst = 0.0
+    for value in dict.fromkeys([*values, *(group[place] for group in shares if group[0] == name)]):
+        members = [group for group in shares if group[0] == name and group[place] == value]
+        now, goal = sum(shares[group] for group in members), of_class * values.get(value, 0.0)
+        if goal > 0 and not now > 0:
+            raise ShiftlabError(f"No training picture of the class {name} has {column} = {value}, which is to have a share. Add some.")
+        worst = max(worst, abs(now - goal))
+        for group in members:
+            shares[group] *= goal / now if now > 0 else 0.0
+    return worst
+
+
+def _counts(sizes: Mapping[Group, int], shares: Mapping[Group, float], how: How) -> dict[Group, int]:
+    """How many of each group: rounded by largest remainders, so that the whole has the size it should have."""
+    if how == "resample":
+        size = sum(sizes.values())
+    else:
+        size = int(min(sizes[group] / share for group, share in shares.items() if share > 0) + CLOSE)
+    exact = {group: share * size for group, share in shares.items()}
+    counts = {group: int(value + CLOSE) for group, value in exact.items()}
+    rest = size - sum(counts.values())
+    for group in sorted(exact, key=lambda group: (counts[group] - exact[group], group))[:rest]:
+        counts[group] += 1
+    if how == "subsample":
+        counts = {group: min(count, sizes[group]) for group, count in counts.items()}
+    return counts
+
+
+def _drawn(groups: Mapping[Group, list[int]], counts: Mapping[Group, int], seed: int) -> Counter[int]:
+    """How often each picture is taken, by its place."""
+    times: Counter[int] = Counter()
+    for order, (group, members) in enumerate(sorted(groups.items())):
+        whole, rest = divmod(counts[group], len(members))
+        shuffled = np.random.default_rng([seed, order]).permutation(len(members))
+        for rank, member in enumerate(shuffled):
+            times[members[member]] = whole + int(rank < rest)
+    return times
