@@ -38,6 +38,7 @@ class EditCard(BaseModel):
     name: str
     method: str
     base_fingerprint: str
+    network: str = Field("base", description="base, or text_to_image: which kind of model the fingerprint is of")
     reference_prompt: str = ""
     target_prompt: str = ""
     settings: dict[str, Any] = Field(default_factory=dict)

@@ -40,7 +40,7 @@ def save_edit(path: Path, edit: Edit, base_state: Mapping[str, Tensor], how: How
     An edit of a network of its own is kept as it is, whatever `how` says. The file appears whole or not at all.
     """
     if edit.card.weights == OWN:
-        own = {name: weight.detach().cpu().float().contiguous().clone() for name, weight in edit.weights.items()}  # none shares memory
+        own = {name: weight.detach().cpu().contiguous().clone() for name, weight in edit.weights.items()}  # none shares memory
         _write(path, own, edit.card)
         return edit.card
     _check_names(edit.weights, base_state, edit.card.name)

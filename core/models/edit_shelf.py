@@ -82,6 +82,6 @@ def _entry(key: str, path: Path, card: EditCard, base: Base | None) -> EditEntry
     why_not = ""
     if base is None:
         why_not = "No base is loaded."
-    elif card.base_fingerprint != base.fingerprint:
+    elif card.network == "base" and card.base_fingerprint != base.fingerprint:  # other kinds are checked when they are used
         why_not = f"The edit “{card.name}” belongs to the base {card.base_fingerprint}, but {base.fingerprint} ({base.name}) is loaded."
     return EditEntry(key, card.name, path, card, key.startswith("shipped/"), not why_not, why_not)
