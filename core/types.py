@@ -176,11 +176,16 @@ class Stopped(Exception):
     """Raised by a method when `should_stop()` said so; its state is saved by then."""
 
 
+def _no_text_to_image() -> Any:
+    raise ShiftlabError("No text-to-image model is here. Choose one on the Models tab, or name its folder.")
+
+
 @dataclass
 class Context:
     """What a method may use. It never sees the page or a thread.
 
     base, clip, identity, perceptual, store: see core/models, core/metrics and core/data; Any, because this file stands below them.
+    text_to_image: gives the text-to-image model (core/models/text_to_image.py), which is loaded when it is first asked for.
     lock: held for one step at a time (`with context.lock:`), so that a preview waits at most one training step.
     """
 
@@ -189,6 +194,7 @@ class Context:
     identity: Any = None
     perceptual: Any = None  # images, images -> (B,) distances: LPIPS, with the extractor's name in `.name`
     store: Any = None  # TrajectoryStore
+    text_to_image: Callable[[], Any] = _no_text_to_image
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32  # of autocast; float32 means none
     should_stop: Callable[[], bool] = lambda: False
