@@ -18,6 +18,7 @@ from torch import Tensor
 
 from core.adaptation.jobs import TASKS
 from core.data.trajectories import TrajectoryStore
+from core.jobs.desk import Desk
 from core.jobs.errors import sentence
 from core.jobs.estimate import Estimate, Probe, estimate, measure
 from core.jobs.fetch import Fetcher
@@ -26,7 +27,7 @@ from core.jobs.line import job_line
 from core.jobs.lock import TicketLock
 from core.jobs.machine import device_name, memory_line, pick_device, use_all_cores
 from core.jobs.runs import RunFolder, new_run_id
-from core.jobs.store import Job, JobStore
+from core.jobs.store import JobStore
 from core.jobs.tasks import Task
 from core.jobs.worker import Worker
 from core.methods import METHODS
@@ -66,7 +67,7 @@ class Switched:
     lost: tuple[str, ...] = ()
 
 
-class Lab:
+class Lab(Desk):
     """Loads the models once and starts the worker.
 
     home: folder of runs, models and caches, made where missing. checkpoints: folder with base/, clip/, identity/ and edits/; what is
@@ -99,9 +100,9 @@ class Lab:
         self.runs = self.home / "runs"
         self.runs.mkdir(exist_ok=True)
         self._edits = EditShelf(self.checkpoints / "edits", self.home / "edits", self.runs)
-        self.jobs = JobStore(self.home / "jobs.sqlite")
-        self.jobs.interrupt_stale(STALE)
-        self._worker = Worker(self.jobs, methods, self._training_context, self._base_state, TASKS, self.load_edit)
+        jobs = JobStore(self.home / "jobs.sqlite")
+        jobs.interrupt_stale(STALE)
+        super().__init__(jobs, Worker(jobs, methods, self._training_context, self._base_state, TASKS, self.load_edit))
         self._worker.start()
 
     def close(self) -> None:
@@ -220,49 +221,10 @@ class Lab:
         self._loaded_base()
         return self._enqueue(name.strip() or task.kind, task.kind, task.kind, task, lambda path: RunFolder.create_task(path, task, name))
 
-    def list(self) -> list[Job]:
-        """All jobs, the newest first."""
-        return self.jobs.list()
-
-    def get(self, id: str) -> Job:
-        """One job. Raises ShiftlabError when there is none of this id."""
-        job = self.jobs.get(id)
-        if job is None:
-            raise ShiftlabError("This run is no longer there. It may have been deleted; choose another.")
-        return job
-
-    def cancel(self, id: str) -> None:
-        """Stops this job, waiting or running, and no other. It can be resumed."""
-        if not self._worker.cancel(id):
-            raise ShiftlabError(f"The run {self.get(id).name!r} is neither waiting nor running. There is nothing to cancel.")
-
     def resume(self, id: str) -> None:
         """Puts a cancelled, interrupted or failed job at the end of the queue; it goes on from its last saved step."""
         self._loaded_base()
-        if not self.jobs.requeue(id):
-            raise ShiftlabError(f"The run {self.get(id).name!r} cannot be resumed: it is {self.get(id).state}. Start a new one.")
-        self._worker.wake()
-
-    def save_now(self, id: str) -> None:
-        """Saves the running job's state after its present step."""
-        if self.get(id).state != "running":
-            raise ShiftlabError("Only a running job can be saved. Its last saved step is kept.")
-        self._worker.save_now(id)
-
-    def delete(self, id: str) -> None:
-        """Removes a job with its folder and its edit, for good."""
-        job = self.get(id)
-        if not self.jobs.delete(id):
-            raise ShiftlabError(f"The run {job.name!r} is running. Cancel it first.")
-        RunFolder(job.folder).delete()
-
-    def events(self, id: str) -> list[dict[str, Any]]:
-        """The numbers of each step so far, for curves: "phase", "step", "total", "time" and what the method measured."""
-        return RunFolder(self.get(id).folder).numbers()
-
-    def sample_strip(self, id: str) -> list[tuple[int, list[Path]]]:
-        """(step, pictures) of the samples drawn so far."""
-        return RunFolder(self.get(id).folder).sample_strip()
+        super().resume(id)
 
     # ---- inside
 
