@@ -13,10 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def grid(size: int) -> tuple[Tensor, Tensor]:
-    """Pixel centres x, y, each `(1, size, size)` in [-1, 1]."""
-    axis = (torch.arange(size) + 0.5) / size * 2 - 1
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
+def grid(height: int, width: int | None = None) -> tuple[Tensor, Tensor]:
+    """Pixel centres x, y, each `(1, height, width)`: x in [-1, 1], y in as many half widths. One number makes it square."""
+    width = width or height
+    across = (torch.arange(width) + 0.5) / width * 2 - 1
+    down = ((torch.arange(height) + 0.5) / height * 2 - 1) * (height / width)
+    y, x = torch.meshgrid(down, across, indexing="ij")
     return x[None], y[None]
 
 
@@ -73,10 +75,10 @@ def lattice(seeds: Tensor, rows: int, columns: int, salt: int) -> Tensor:
     return torch.frac(torch.sin(phase) * 43758.5453).abs().float()
 
 
-def noise(seeds: Tensor, size: int, cells: tuple[int, int], salt: int) -> Tensor:
-    """Smooth value noise `(n, size, size)` in about [-1, 1], with cells = (rows, columns) of bumps."""
+def noise(seeds: Tensor, size: int | tuple[int, int], cells: tuple[int, int], salt: int) -> Tensor:
+    """Smooth value noise `(n, H, W)` in about [-1, 1], with cells = (rows, columns) of bumps; size: (H, W), or one number for both."""
     values = lattice(seeds, cells[0], cells[1], salt) * 2 - 1
-    return F.interpolate(values[:, None], size=(size, size), mode="bicubic", align_corners=False)[:, 0]
+    return F.interpolate(values[:, None], size=size, mode="bicubic", align_corners=False)[:, 0]
 
 
 def warp(image: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
