@@ -7,7 +7,7 @@ core/models/shelf.py), and edits/ that were brought as files. One process has it
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from core.adaptation.jobs import TASKS
+from core.data.measured import MeasuredStore
 from core.data.trajectories import TrajectoryStore
 from core.jobs.desk import Desk
 from core.jobs.errors import sentence
@@ -31,6 +32,8 @@ from core.jobs.store import JobStore
 from core.jobs.tasks import Task
 from core.jobs.worker import Worker
 from core.methods import METHODS
+from core.methods.asyrp_steps import Curves, PerceptualCurve
+from core.methods.strengths import at_strengths
 from core.methods.within_memory import edit_within_memory
 from core.metrics.perceptual import perceptual_of_identity
 from core.models import zoo
@@ -96,6 +99,7 @@ class Lab(Desk):
         self.fetches = Fetcher(self._download)
         self.perceptual = perceptual_of_identity(self.identity) if self.identity else None
         self.store = TrajectoryStore(self.home / "cache" / "trajectories")
+        self.measured = MeasuredStore(self.home / "cache" / "measured")
         self._probe: Probe | None = None
         self.runs = self.home / "runs"
         self.runs.mkdir(exist_ok=True)
@@ -120,6 +124,7 @@ class Lab(Desk):
             identity=self.identity,
             perceptual=self.perceptual,
             store=self.store,
+            measured=self.measured,
             device=self.device,
             dtype=self.dtype,
             lock=self.lock,
@@ -164,6 +169,10 @@ class Lab(Desk):
         """Takes an edit of this lab, or a published one of DiffusionCLIP or Asyrp, into the home, on the loaded base. Returns its key."""
         return self._edits.add(path, name, self._loaded_base(), reference_prompt, target_prompt)
 
+    def keep_tuned(self, key: str, name: str = "", domain: str = "") -> str:
+        """Keeps what an edit makes of the loaded base as a base of its own, and returns the name that `use` takes. See Shelf.keep_tuned."""
+        return self.shelf.keep_tuned(self.load_edit(key), self._loaded_base(), name, domain)
+
     def _download(self, name: str, should_stop: Callable[[], bool]) -> Generator[StepEvent, None, Path]:
         return download(zoo.entry_of(name), self.home, mirror=self.shelf.mirror, should_stop=should_stop)
 
@@ -179,11 +188,15 @@ class Lab(Desk):
 
     def edit(self, request: EditRequest) -> Iterator[StepEvent | EditResult]:
         """The events of carrying images across, and the result. Every failure is a ShiftlabError."""
-        method = self._method(request.settings.method)
-        try:
-            yield from edit_within_memory(method, request, self.context())
-        except (MemoryError, torch.OutOfMemoryError, OSError) as error:
-            raise ShiftlabError(sentence(error)) from error
+        yield from _in_words(edit_within_memory(self._method(request.settings.method), request, self.context()))
+
+    def strip(self, request: EditRequest, strengths: Sequence[float]) -> Iterator[StepEvent | EditResult]:
+        """The events of carrying images across with each of several strengths, and a result each. Every failure is a ShiftlabError."""
+        yield from _in_words(at_strengths(self._method(request.settings.method), request, strengths, self.context()))
+
+    def curve(self) -> Generator[StepEvent, None, PerceptualCurve]:
+        """The curve that Asyrp's t_edit and t_boost are read from; measured once for each base, with events, and kept in the home."""
+        return (yield from Curves().of(self.context()))
 
     # ---- jobs
 
@@ -260,3 +273,11 @@ class Lab(Desk):
 
     def _base_state(self) -> dict[str, Tensor]:
         return self._loaded_base().state_dict()
+
+
+def _in_words(events: Iterator[StepEvent | EditResult]) -> Iterator[StepEvent | EditResult]:
+    """The same events; what the machine refuses becomes a sentence."""
+    try:
+        yield from events
+    except (MemoryError, torch.OutOfMemoryError, OSError) as error:
+        raise ShiftlabError(sentence(error)) from error

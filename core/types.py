@@ -194,6 +194,7 @@ class Context:
     identity: Any = None
     perceptual: Any = None  # images, images -> (B,) distances: LPIPS, with the extractor's name in `.name`
     store: Any = None  # TrajectoryStore
+    measured: Any = None  # MeasuredStore
     text_to_image: Callable[[], Any] = _no_text_to_image
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32  # of autocast; float32 means none

@@ -10,10 +10,12 @@ import torch
 
 from core.data.edits import save_edit
 from core.lab import Lab
+from core.methods.asyrp_settings import AsyrpEdit
 from core.methods.diffusionclip_settings import DiffusionCLIPEdit, DiffusionCLIPTune
 from core.types import Edit, EditCard, EditRequest, EditResult, ShiftlabError
 from tests.jobs.helpers import finished
-from tests.tiny import write_base, write_models
+from tests.methods.conftest import short_curve
+from tests.tiny import drained, write_base, write_models
 
 TUNE = DiffusionCLIPTune(
     target_prompt="a sketch", images=2, epochs=1, training_steps=2, grid="paper", inversion_steps=3, sample_every=2, sample_steps=2
@@ -67,6 +69,30 @@ def test_the_whole_way_with_tiny_models(checkpoints: Path, open_lab: Callable[[P
     *steps, result = lab.edit(EditRequest(images(1), settings, (edit,)))
     assert steps and isinstance(result, EditResult)
     assert result.images.shape == (1, 3, 16, 16)
+
+
+def test_a_tuned_base_becomes_the_base(tmp_path: Path, open_lab: Callable[[Path], Lab]) -> None:
+    lab = open_lab(write_models(tmp_path / "models"))
+    assert lab.base is not None
+    first = lab.base.fingerprint
+    ship(tmp_path / "models", lab, "paintings", first)
+    switched = lab.use("base", lab.keep_tuned("shipped/paintings"))
+    assert switched.model == "paintings" and switched.lost == ("paintings",) and lab.base.fingerprint != first
+
+
+def test_the_curve_is_kept_in_the_home(checkpoints: Path, open_lab: Callable[[Path], Lab], monkeypatch: pytest.MonkeyPatch) -> None:
+    short_curve(monkeypatch)
+    lab = open_lab(checkpoints)
+    events, curve = drained(lab.curve())
+    assert events and drained(lab.curve()) == ([], curve) and list((lab.home / "cache" / "measured").iterdir())
+
+
+def test_a_strip_has_a_result_a_strength(checkpoints: Path, open_lab: Callable[[Path], Lab]) -> None:
+    lab = open_lab(checkpoints)
+    assert lab.base is not None
+    for settings in (DiffusionCLIPEdit(generation_steps=2, grid="paper", inversion_steps=3), AsyrpEdit(generation_steps=2, t_boost=0)):
+        results = [event for event in lab.strip(EditRequest(images(1), settings), [0.0, 1.0]) if isinstance(event, EditResult)]
+        assert [len(result.images) for result in results] == [1, 1]
 
 
 def test_an_empty_checkpoints_folder_is_told_and_refused_in_words(tmp_path: Path, open_lab: Callable[[Path], Lab]) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core.cli.options import option
 from core.data.images import decode_image, to_tensor
+from core.data.measured import MeasuredStore
 from core.data.trajectories import TrajectoryStore
 from core.jobs.machine import pick_device
 from core.metrics.perceptual import perceptual_of_identity
@@ -65,6 +66,7 @@ def open_context(values: dict[str, Any], **overrides: Any) -> Context:
         identity=identity,
         perceptual=perceptual_of_identity(identity) if identity is not None else None,
         store=TrajectoryStore(values["home"] / "cache" / "trajectories"),
+        measured=MeasuredStore(values["home"] / "cache" / "measured"),
         device=device,
         dtype=dtype,
     )

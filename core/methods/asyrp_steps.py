@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ class PerceptualCurve:
 
 
 class Curves:
-    """The curves of the bases used last. Safe to use from several threads."""
+    """The curves of the bases used last, kept on disk where the context has a store. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._curves: OrderedDict[tuple[str, str], PerceptualCurve] = OrderedDict()
@@ -70,12 +70,27 @@ class Curves:
             known = self._curves.get(key)
         if known is not None:
             return known
-        curve = yield from measure_curve(context)
+        curve = _kept(key, context)
+        if curve is None:
+            curve = yield from measure_curve(context)
+            if context.measured is not None:
+                context.measured.put(_name(key), asdict(curve))
         with self._lock:
             self._curves[key] = curve
             while len(self._curves) > KEPT:
                 self._curves.popitem(last=False)
         return curve
+
+
+def _name(key: tuple[str, str]) -> str:
+    """Everything that a curve depends on."""
+    return f"perceptual curve: base {key[0]}, {key[1]}, {PICTURES} pictures in {STEPS} steps"
+
+
+def _kept(key: tuple[str, str], context: Context) -> PerceptualCurve | None:
+    """The curve that an earlier session measured."""
+    found = context.measured.get(_name(key)) if context.measured is not None else None
+    return PerceptualCurve(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}) if found else None
 
 
 @torch.no_grad()

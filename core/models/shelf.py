@@ -25,7 +25,7 @@ from core.models.facts import Facts, bytes_of
 from core.models.files import open_base
 from core.models.identity import Identity
 from core.models.identity_bounds import Bounds, keep_bounds, with_kept_bounds
-from core.models.zoo import find, models_folder
+from core.models.zoo import find, installed, models_folder
 from core.types import Edit, ShiftlabError
 
 KINDS = ("base", "clip", "identity")
@@ -151,18 +151,20 @@ class Shelf:
         """Keeps what an edit makes of its base as a base of its own, `<home>/models/<name>/`, which can be loaded like any other.
 
         Asyrp and DiffusionCLIP then work on the tuned base (SDFT's table 2). name: the edit's own where it is empty; domain: what the
-        tuned base's images show, in a word or two. Returns the name.
+        tuned base's images show, in a word or two; the base's where it is empty. Returns the name; the same edit again, the same name.
         Raises ShiftlabError for an edit of another base or of a network of its own, for a name that is taken, and for a full disk.
         """
         if edit.card.weights == OWN:
             raise ShiftlabError(f"The edit {edit.card.name!r} is no base but a network of its own. Choose one that tunes the base.")
         check_base(edit.card, base.fingerprint)
         name = _folder_name(name or edit.card.name)
+        origin = {"kind": "tuned base", "base": base.fingerprint, "edit": edit.card.model_dump(mode="json")}
+        if any(model.name == name and model.card.get("source") == origin for model in installed(self.home)):
+            return name
         folder = self._new_folder(name)
         unet, schedule = base.tuned(edit.weights).unet, base.schedule
-        origin = {"kind": "tuned base", "base": base.fingerprint, "edit": edit.card.model_dump(mode="json")}
         known = {
-            "kind": "base", "name": name, "domain": domain, "prediction": base.prediction, "source": origin,
+            "kind": "base", "name": name, "domain": domain or base.domain, "prediction": base.prediction, "source": origin,
             "schedule": {"num_steps": schedule.num_steps, "beta_start": schedule.beta_start, "beta_end": schedule.beta_end},
         }  # fmt: skip
         write_folder(unet, network_card(unet, known), folder)

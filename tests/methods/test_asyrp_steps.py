@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from core.data.measured import MeasuredStore
 from core.methods.asyrp_steps import LPIPS_OF_NOISE, Curves, PerceptualCurve, prompt_similarity
 from core.types import ShiftlabError
 from tests.methods.conftest import SHORT, short_curve
@@ -41,6 +42,17 @@ def test_measured_on_the_bases_own_pictures_and_only_once(context):
     assert curve.timesteps[0] == 0 and curve.timesteps[-1] == 999 and len(curve.predicted) == len(curve.noised) == steps
     assert curve.noised[-1] == pytest.approx(LPIPS_OF_NOISE) and curve.extractor == context.perceptual.name
     assert curve == drained(Curves().of(context))[1]
+
+
+def test_what_an_earlier_session_measured_is_found_again(context, tmp_path):
+    context.measured = MeasuredStore(tmp_path)
+    _, curve = drained(Curves().of(context))
+    events, again = drained(Curves().of(context))
+    assert again == curve and not events
+    for path in tmp_path.iterdir():
+        path.write_text("{")
+    events, again = drained(Curves().of(context))
+    assert again == curve and events, "a damaged file is measured anew"
 
 
 def test_another_base_has_another_curve(context):

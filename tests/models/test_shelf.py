@@ -111,8 +111,10 @@ def test_a_tuned_base_is_kept_and_predicts_as_the_edit_does(shelf):
     tuned, x, t = shelf.use("base", name), torch.randn(2, 3, 16, 16), torch.tensor([3, 900])
     assert (tuned.domain, tuned.prediction, tuned.schedule.signature()) == ("painting", base.prediction, base.schedule.signature())
     assert torch.equal(tuned.eps(x, t), base.tuned(weights).eps(x, t)) and tuned.fingerprint != base.fingerprint
+    assert shelf.keep_tuned(edit, base) == name, "the same edit is the same base"
+    other = Edit(edit.card.model_copy(update={"seed": 1}), weights)
     with pytest.raises(ShiftlabError, match="already"):
-        shelf.keep_tuned(edit, base)
+        shelf.keep_tuned(other, base)
     with pytest.raises(ShiftlabError, match="belongs to the base"):
         shelf.keep_tuned(edit, tuned, "other")
     own = Edit(edit.card.model_copy(update={"weights": "own"}), {})
