@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from core.methods.datum_personalise import personalise
+from core.methods.datum_settings import DatumTune
 from core.metrics.perceptual import perceptual_of_identity
 from core.models.base import load_base
 from core.models.clip import load_clip
 from core.models.identity import load_identity
+from core.models.text_to_image import TextToImage, load_text_to_image
 from core.types import Context, Edit, EditCard, StepEvent
 from tests.tiny import IMAGE_SIZE, write_models
+from tests.tiny_text_to_image import write_text_to_image
 
 
 class Memory:
@@ -53,6 +58,29 @@ def context(models) -> Context:
     return Context(**models, checkpoints=Memory())
 
 
+@pytest.fixture(scope="session")
+def pipeline_folder(tmp_path_factory) -> Path:
+    """A tiny Stable Diffusion on disk."""
+    return write_text_to_image(tmp_path_factory.mktemp("pipelines") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def text_to_image(pipeline_folder) -> TextToImage:
+    return load_text_to_image(pipeline_folder, dtype=torch.float32)
+
+
+@pytest.fixture
+def prompted(text_to_image) -> Context:
+    """A context with a text-to-image model and nothing else."""
+    return Context(None, text_to_image=lambda: text_to_image, checkpoints=Memory())
+
+
+@pytest.fixture(scope="session")
+def shot() -> torch.Tensor:
+    """A target image, wider than high and larger than the tiny model's crops."""
+    return torch.rand(3, 20, 40, generator=torch.Generator().manual_seed(5)) * 2 - 1
+
+
 @pytest.fixture
 def images() -> torch.Tensor:
     return torch.rand(3, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(5)) * 2 - 1
@@ -73,3 +101,12 @@ def random_edit(base, seed: int, name: str = "sketch", fingerprint: str | None =
     weights = {key: value + 0.02 * torch.randn(value.shape, generator=generator) for key, value in base.state_dict().items()}
     prompts = {"reference_prompt": "a photo of a person", "target_prompt": "a pencil sketch of a person"}
     return Edit(EditCard(name=name, method="diffusionclip", base_fingerprint=fingerprint or base.fingerprint, **prompts), weights)
+
+
+LESSON = {"steps": 4, "checkpoint_every": 2, "sample_steps": 2, "learning_rate": 1e-2, "rank": 2, "class_images": 3}
+
+
+def learned(context: Context, shot: torch.Tensor, keep=None, **settings) -> tuple[list[StepEvent], Edit]:
+    """DATUM's personalisation: (its events, the edit)."""
+    *events, edit = personalise(shot, DatumTune(**{**LESSON, **settings}), "night", 7, context, keep)
+    return events, edit
