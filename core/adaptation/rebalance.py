@@ -1,8 +1,9 @@
 """A labelled set brought to given attribute shares, so that what is learned from it meets the target's mixture and not the source's.
 
-Only the training split is touched. Every class of the label keeps its share of it, and within each class the attributes get the given
-shares: so an attribute that went with the label in the source no longer does. One attribute is a division; for several, the pictures'
-weights are raked to all margins in turn (Deming and Stephan, "On a least squares adjustment of a sampled frequency table", 1940).
+Only the training split is touched. Every class of the label keeps its share of it (unless the label has given shares itself), and within
+each class the attributes get theirs: so an attribute that went with the label in the source no longer does. One attribute is a division;
+for several, the groups are raked to all margins in turn (Deming and Stephan, "On a least squares adjustment of a sampled frequency table
+when the expected marginal totals are known", 1940).
 
 *subsample* takes no picture twice, and as many as the scarcest group allows. *resample* keeps the size and takes the pictures of scarce
 groups several times. Groups are the combinations of label and attributes; within one, everybody is taken equally often but for the rest
@@ -34,13 +35,14 @@ Group = tuple[str, ...]  # values of the label and of the attributes
 def rebalanced(labelled: LabelledSet, shares: Shares, label: str, how: How = "subsample", seed: int = 0) -> LabelledSet:
     """The set with a training split that has these shares; a picture that was taken k times stands in it k times.
 
-    shares: column → value → share, of one or more attributes; pictures that lack one of these labels are left out of the training split.
-    Raises ShiftlabError for a share of something that no training picture of a class has.
+    shares: column → value → share, of one or more columns; pictures that lack one of these labels are left out of the training split.
+    Raises ShiftlabError for no shares, and for a share of something that no training picture of a class has.
     """
+    if not shares:
+        raise ShiftlabError("There are no shares to rebalance to. Estimate those of an attribute, or give some.")
     wanted = {column: _normed(column, values) for column, values in shares.items()}
+    of_label = wanted.pop(label, None)
     places = [labelled.column(name) for name in (label, *wanted)]
-    if label in wanted:
-        raise ShiftlabError(f"{label} is the label itself. Rebalance attributes beside it.")
     groups: dict[Group, list[int]] = {}
     for place, item in enumerate(labelled.items):
         if item.split == "train" and all(item.labels[column] for column in places):
@@ -48,7 +50,7 @@ def rebalanced(labelled: LabelledSet, shares: Shares, label: str, how: How = "su
     if not groups:
         raise ShiftlabError(f"No training picture has labels in {', '.join((label, *wanted))}. Draw a split, or choose other columns.")
     sizes = {group: len(members) for group, members in groups.items()}
-    counts = _counts(sizes, _raked(sizes, wanted), how)
+    counts = _counts(sizes, _raked(sizes, wanted, of_label or _of_classes(sizes)), how)
     times = _drawn(groups, counts, seed)
     items = [item for place, item in enumerate(labelled.items) for _ in range(times[place] if item.split == "train" else 1)]
     return replace(labelled, items=tuple(items))
@@ -85,18 +87,26 @@ def _normed(column: str, values: Mapping[str, float]) -> dict[str, float]:
     return {value: share / total for value, share in values.items()}
 
 
-def _raked(sizes: Mapping[Group, int], wanted: Shares) -> dict[Group, float]:
-    """The share of each group, such that every class keeps its own and has the wanted shares of every column."""
-    total = sum(sizes.values())
-    of_class = Counter()
+def _of_classes(sizes: Mapping[Group, int]) -> dict[str, float]:
+    """The shares of the label's classes as they are."""
+    counts: Counter[str] = Counter()
     for group, size in sizes.items():
-        of_class[group[0]] += size / total
-    shares = {group: size / total for group, size in sizes.items()}
+        counts[group[0]] += size
+    return {name: count / counts.total() for name, count in counts.items()}
+
+
+def _raked(sizes: Mapping[Group, int], wanted: Shares, of_classes: Mapping[str, float]) -> dict[Group, float]:
+    """The share of each group, such that every class has its own and, within it, the wanted shares of every column."""
+    now = _of_classes(sizes)
+    if missing := [name for name, share in of_classes.items() if share > 0 and name not in now]:
+        raise ShiftlabError(f"No training picture is of the class {missing[0]}, which is to have a share. Add some.")
+    total = sum(sizes.values())
+    shares = {group: size / total * of_classes.get(group[0], 0.0) / now[group[0]] for group, size in sizes.items()}
     for _ in range(ROUNDS):
         worst = 0.0
         for place, (column, values) in enumerate(wanted.items(), start=1):
-            for name, share in of_class.items():
-                worst = max(worst, _rake_one(shares, place, column, values, name, share))
+            for name in now:
+                worst = max(worst, _rake_one(shares, place, column, values, name, of_classes.get(name, 0.0)))
         if worst < CLOSE:
             return shares
     raise ShiftlabError(f"No mixture of these pictures has all the shares of {', '.join(wanted)} at once. Give up one of the columns.")

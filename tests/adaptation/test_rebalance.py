@@ -58,6 +58,14 @@ def test_two_attributes_meet_their_shares_at_once():
         assert shares_in(members, 2)["yes"] == pytest.approx(0.4, abs=0.01)
 
 
+def test_the_label_may_have_shares_of_its_own():
+    shares = {"smiling": {"yes": 0.25, "no": 0.75}}
+    members = rebalanced(with_hats(60, 140, 60, 140), shares, "smiling", "resample").split("train")
+    assert shares_in(members, 0) == {"no": 0.75, "yes": 0.25} and len(members) == 400
+    found = table(rebalanced(with_hats(60, 140, 60, 140), {**shares, "glasses": {"yes": 0.5, "no": 0.5}}, "smiling"))
+    assert found == {("yes", "yes"): 20, ("yes", "no"): 20, ("no", "yes"): 60, ("no", "no"): 60}
+
+
 def test_other_splits_stay_and_everything_is_written_down(tmp_path):
     train = with_hats(6, 14, 6, 14)
     source = LabelledSet(tmp_path, COLUMNS, (*train.items, *a_set({("yes", "yes", ""): 3}, "test").items))
@@ -73,7 +81,8 @@ def test_other_splits_stay_and_everything_is_written_down(tmp_path):
     [
         ({"glasses": {"yes": 0.5, "sometimes": 0.5}}, "No training picture of the class yes has glasses = sometimes"),
         ({"glasses": {"yes": -0.5, "no": 1.5}}, "must be 0 or more"),
-        ({"smiling": {"yes": 0.5, "no": 0.5}}, "the label itself"),
+        ({"smiling": {"yes": 0.5, "broadly": 0.5}}, "No training picture is of the class broadly"),
+        ({}, "no shares to rebalance to"),
         ({"beard": {"yes": 1.0}}, "no label column"),
     ],
 )

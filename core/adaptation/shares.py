@@ -1,0 +1,212 @@
+"""Attribute shares of a target of which nothing is known but pictures.
+
+A probe for each attribute learns from the labelled source pictures, and from their adapted twins where these are there already. The noise
+level is the one, of a grid, at which it reads validation pictures best: the adapted ones where there are any, for what is best on the
+source is not best in the target (see benchmarks/shift.md). Then it reads the target's pictures, and `quantify.py` makes shares of that.
+
+A folder gets pixels/ and features/, which are made once, levels.csv (how well every level reads) and, last, shares.csv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from core.adaptation.features import set_features
+from core.adaptation.pixels import mapped
+from core.adaptation.probe import PENALTIES, Probe, Reading, fit_probe, read
+from core.adaptation.quantify import WAYS, estimates
+from core.adaptation.rebalance import shares_in
+from core.data.labelled import LabelledSet
+from core.data.text_files import write_text
+from core.methods.fields import setting
+from core.methods.walks import stop_if_asked
+from core.types import Context, Settings, ShiftlabError, StepEvent
+
+LEVELS, SHARES = "levels.csv", "shares.csv"
+SOURCE, ADAPTED, TARGET = "source", "adapted", "target"
+SPLITS = ("train", "validation")  # of source and adapted pictures
+
+
+class ShareSettings(Settings):
+    """At which noise levels the base looks at how many pictures."""
+
+    method: ClassVar[str] = "shares"
+
+    levels: int = setting(7, "Levels", "Noise levels that are tried, evenly spaced from 0 to the highest.", ge=1, le=50, step=1)
+    highest: int = setting(300, "Highest level", "More noise than this hides attributes as well.", unit="t", ge=0, le=999, step=10)
+    draws: int = setting(1, "Draws", "Of noise for a picture; what the base sees is averaged.", ge=1, le=64, step=1, more=True)
+    pictures: int = setting(1000, "Pictures", "At most so many of a set's split are looked at.", ge=8, le=100_000, step=1)
+    seed: int = setting(0, "Seed", "Of the draw, where there are more.", ge=0, step=1, more=True)
+
+    def grid(self) -> list[int]:
+        """The timesteps, each once."""
+        return sorted({round(float(t)) for t in np.linspace(0, self.highest, self.levels)})
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is asked: the shares of the values of some label columns of the source in the target, whose own labels are not looked at."""
+
+    source: LabelledSet
+    target: LabelledSet
+    columns: tuple[str, ...]
+    adapted: LabelledSet | None = None
+
+
+def survey(question: Survey, settings: ShareSettings, folder: Path, context: Context) -> Iterator[StepEvent]:
+    """Yields "read" and "features at <t>" events and writes the two tables.
+
+    Raises ShiftlabError for a column that is not there or has one class only, and where there is nothing to learn from or to choose by.
+    """
+    classes = {column: _classes(question.source, column) for column in question.columns}
+    seen = Seen(_looked_at(question, settings), settings.draws, folder, context)
+    yield from seen.read()
+    found: list[Found] = []
+    for t in settings.grid():
+        features = {}
+        for name in seen.sets:
+            if name != TARGET:
+                features[name] = yield from seen.features(name, t)
+        for column in question.columns:
+            stop_if_asked(context)
+            found.append(_best_at(t, column, classes[column], features, seen.sets))
+    best = {column: min((one for one in found if one.column == column), key=lambda one: one.loss) for column in question.columns}
+    tables = []
+    for one in best.values():
+        target, held = (yield from seen.features(TARGET, one.t)), (yield from seen.features(_judge(seen.sets), one.t))
+        tables.append(_shares(one, target, held, seen.sets))
+    levels = pd.DataFrame([{**one.row(), "chosen": one is best[one.column]} for one in found])
+    write_text(folder / LEVELS, levels.to_csv(index=False))
+    write_text(folder / SHARES, pd.concat(tables).to_csv(index=False))
+
+
+def read_shares(folder: Path) -> pd.DataFrame:
+    """A row a value: column, value, source (its share there), and for each of WAYS the share as <way>, <way>_low and <way>_high."""
+    return pd.read_csv(folder / SHARES, converters={"column": str, "value": str})
+
+
+def read_levels(folder: Path) -> pd.DataFrame:
+    """A row a column and level: penalty; accuracy, balanced and loss on "source" and "adapted" validation pictures; chosen."""
+    return pd.read_csv(folder / LEVELS, converters={"column": str})
+
+
+def shares_of(table: pd.DataFrame, way: str = "em") -> dict[str, dict[str, float]]:
+    """One way's shares out of `read_shares`, as `rebalanced` takes them. way: plain, adjusted, em or source."""
+    return {column: dict(zip(rows["value"], map(float, rows[way]), strict=True)) for column, rows in table.groupby("column", sort=False)}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The pictures that are looked at, by "<set> <split>" and "target", and what the base sees in them, kept in the folder."""
+
+    sets: Mapping[str, LabelledSet]
+    draws: int
+    folder: Path
+    context: Context
+
+    def read(self) -> Iterator[StepEvent]:
+        """Brings all pictures into pixels/."""
+        for name in self.sets:
+            yield from self._pixels(name)
+
+    def features(self, name: str, t: int) -> Generator[StepEvent, None, Tensor]:
+        """`(n, D)`, of the pictures of one set."""
+        pixels = yield from self._pixels(name)
+        digests = [item.digest for item in self.sets[name].items]
+        path = self.folder / "features" / f"{name}-{t}-{self.draws}.npy"
+        return (yield from set_features(pixels, digests, t, self.draws, self.context, path))
+
+    def _pixels(self, name: str) -> Generator[StepEvent, None, np.ndarray]:
+        size = self.context.base.image_size
+        return (yield from mapped(self.sets[name], size, self.folder / "pixels" / f"{name}-{size}.npy"))
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best probe for a column at a level; readings: how it reads each validation set; loss: of the one that it is chosen by."""
+
+    column: str
+    t: int
+    penalty: float
+    probe: Probe
+    readings: Mapping[str, Reading]
+    loss: float
+
+    def row(self) -> dict[str, object]:
+        read = {f"{name} {key}": value for name, reading in self.readings.items() for key, value in vars(reading).items()}
+        return {"column": self.column, "level": self.t, "penalty": self.penalty, **read}
+
+
+def _looked_at(question: Survey, settings: ShareSettings) -> dict[str, LabelledSet]:
+    """At most `pictures` of every part, drawn by the seed. Raises ShiftlabError where one that is needed is empty."""
+    domains = {SOURCE: question.source, **({ADAPTED: question.adapted} if question.adapted is not None else {})}
+    sets = {f"{name} {split}": replace(domain, items=tuple(domain.split(split))) for name, domain in domains.items() for split in SPLITS}
+    for name, part in sets.items():
+        if not len(part):
+            raise ShiftlabError(f"There are no {name} pictures, and a probe needs some. Draw a split with train and validation.")
+    return {name: _some(part, settings) for name, part in {**sets, TARGET: question.target}.items()}
+
+
+def _some(labelled: LabelledSet, settings: ShareSettings) -> LabelledSet:
+    if len(labelled) <= settings.pictures:
+        return labelled
+    places = np.random.default_rng(settings.seed).permutation(len(labelled))[: settings.pictures]
+    return replace(labelled, items=tuple(labelled.items[place] for place in sorted(places)))
+
+
+def _classes(labelled: LabelledSet, column: str) -> tuple[str, ...]:
+    classes = tuple(labelled.classes(column))
+    if len(classes) < 2:
+        raise ShiftlabError(f"All pictures have the same label in {column}. Choose another column.")
+    return classes
+
+
+def _judge(sets: Mapping[str, LabelledSet]) -> str:
+    """The validation pictures that a level is chosen by, and a probe's confusion measured on."""
+    return f"{ADAPTED if f'{ADAPTED} validation' in sets else SOURCE} validation"
+
+
+def _best_at(t: int, column: str, classes: tuple[str, ...], features: Mapping[str, Tensor], sets: Mapping[str, LabelledSet]) -> Found:
+    """The probe with the penalty that suits the judging pictures best."""
+    parts = {name: _labelled(features[name], sets[name], column, classes) for name in features}
+    if any(not len(y) for _, y in parts.values()):
+        raise ShiftlabError(f"Some of the pictures have no label in {column}. Choose another column, or draw another split.")
+    x, y = (torch.cat(both) for both in zip(*(part for name, part in parts.items() if name.endswith("train")), strict=True))
+    held = {name.split()[0]: part for name, part in parts.items() if name.endswith("validation")}
+    judge = _judge(sets).split()[0]
+    found = []
+    for penalty in PENALTIES:
+        probe = fit_probe(x, y, classes, penalty)
+        readings = {name: read(probe, *part) for name, part in held.items()}
+        found.append(Found(column, t, penalty, probe, readings, readings[judge].loss))
+    return min(found, key=lambda one: one.loss)
+
+
+def _labelled(features: Tensor, labelled: LabelledSet, column: str, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """(features, classes) of the pictures that have a label in the column."""
+    place = labelled.column(column)
+    rows = [k for k, item in enumerate(labelled.items) if item.labels[place]]
+    return features[rows], torch.tensor([classes.index(labelled.items[k].labels[place]) for k in rows], dtype=torch.long)
+
+
+def _shares(found: Found, target: Tensor, held: Tensor, sets: Mapping[str, LabelledSet]) -> pd.DataFrame:
+    """The rows of one column."""
+    classes = found.probe.classes
+    features, truth = _labelled(held, sets[_judge(sets)], found.column, classes)
+    train = sets[f"{SOURCE} train"]
+    learned = shares_in(train.items, train.column(found.column))
+    prior = np.array([learned.get(name, 0.0) for name in classes])
+    said = (found.probe.probabilities(part).numpy() for part in (target, features))
+    ways = estimates(*said, truth.numpy(), prior)
+    table = pd.DataFrame({"column": found.column, "value": classes, "source": prior})
+    for way in WAYS:
+        table[way], table[f"{way}_low"], table[f"{way}_high"] = ways[way].mean, ways[way].low, ways[way].high
+    return table
