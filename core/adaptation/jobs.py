@@ -19,6 +19,7 @@ from core.adaptation.classifier import ClassifierSettings, load_classifier
 from core.adaptation.classify import ArmName, Domains, classify
 from core.adaptation.pairs import in_order, pairs
 from core.adaptation.report import Study, export
+from core.adaptation.share_jobs import SharesTask
 from core.data.checkpoints import FolderCheckpoints
 from core.data.labelled import load_set
 from core.jobs.runs import RunFolder
@@ -135,4 +136,4 @@ def in_foreground(task: Task, folder: Path, name: str, tools: Tools) -> Iterator
         yield event
 
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (AdaptTask, ClassifyTask, AuditTask)}
+TASKS: dict[str, type[Task]] = {task.kind: task for task in (AdaptTask, ClassifyTask, AuditTask, SharesTask)}
