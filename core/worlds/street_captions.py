@@ -33,7 +33,7 @@ WORDS = {
     ("road sign", "road signs")),
 }  # fmt: skip
 AROUND = {  # class: (least share of the pixels, wordings)
-    "vegetation": (0.06, ("trees", "green trees")),
+    "vegetation": (0.06, ("trees", "trees along the road")),
     "building": (0.15, ("buildings", "houses")),
     "sidewalk": (0.10, ("a sidewalk", "sidewalks")),
 }

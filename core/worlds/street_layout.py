@@ -85,7 +85,7 @@ class Road:
         self.start = -self.half * 0.36  # the camera drives in the right lane
         self.walk = s.fact("walk", 2.0, 4.2)
         self.setback = (s.fact("setback_left") ** 2 * 4, s.fact("setback_right") ** 2 * 4)
-        self.crossing = np.where(s.fact("crossing") < 0.42, s.fact("crossing_at", 13, 34), np.inf)
+        self.crossing = np.where(s.fact("crossing") < 0.42, s.fact("crossing_at", 12, 29), np.inf)
 
     def centre(self, z: np.ndarray) -> np.ndarray:
         """X of the middle of the road at distance z."""
@@ -149,18 +149,18 @@ def people(s: Streets, road: Road) -> dict[str, np.ndarray]:
     """On the pavements; at a zebra crossing one or two on the road."""
     p = s.slots("person")
     side = np.where(p["turned"] < 0.5, -1.0, 1.0)
-    z = 5.5 + 24 * p["place"] ** 1.5
+    z = 5.0 + 22 * p["place"] ** 1.8
     x = road.centre(z) + side * (road.half + 0.4 + p["across"] * (road.walk - 0.6))
     walks = (np.arange(9) < 2)[None] & (s.fact("zebra") < 0.6) & np.isfinite(road.crossing)
     z = np.where(walks, np.minimum(road.crossing, 60) - 6.5 + p["place"], z)
     x = np.where(walks, road.centre(z) + (2 * p["across"] - 1) * road.half, x)
-    return kept(p["present"] < 0.06 + 0.5 * s.fact("crowd") ** 1.5, x=x, z=z, **{k: p[k] for k in SLOTS["person"][1][3:]})
+    return kept(p["present"] < 0.08 + 0.55 * s.fact("crowd") ** 1.5, x=x, z=z, **{k: p[k] for k in SLOTS["person"][1][3:]})
 
 
 def riders(s: Streets, road: Road) -> dict[str, np.ndarray]:
     """On a bicycle at the edge of the lanes, or across a crossing."""
     r = s.slots("rider")
-    z = 6.5 + 16 * r["place"]
+    z = 5.5 + 13 * r["place"] ** 1.3
     edge = np.where(r["side"] < 0.3, -1.0, 1.0)
     x = road.centre(z) + edge * (road.half - 1.3 - 1.6 * np.where(edge < 0, road.park_left, road.park_right)) + 0.6 * r["across"]
     chance = np.array([0.14, 0.06])

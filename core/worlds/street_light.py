@@ -22,7 +22,7 @@ def mix(a: Tensor, b: Tensor, part: Tensor) -> Tensor:
 
 def facing(scene: Scene, direction: Tensor) -> Tensor:
     """Cosine `(n, h, w)` between normals and a direction `(n, 3)`, 0 where it falls from behind."""
-    return (scene.normal * direction[:, :, None, None]).sum(1).clamp_min(0)
+    return sum(scene.normal[:, k] * direction[:, k, None, None] for k in range(3)).clamp_min(0)
 
 
 def veil(scene: Scene, reach: Tensor | float) -> Tensor:

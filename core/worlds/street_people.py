@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from core.worlds.street_mesh import MATERIALS, Mesh, disc, limb, mesh, polygon, stood
+from core.worlds.street_mesh import Mesh, disc, limb, mesh, polygon, stood
 
 CLOTH = np.array([
     (0.12, 0.12, 0.15), (0.20, 0.24, 0.36), (0.62, 0.12, 0.14), (0.80, 0.78, 0.74), (0.30, 0.38, 0.28), (0.72, 0.52, 0.18),
@@ -77,52 +77,50 @@ def _bag(x: np.ndarray, shown: np.ndarray) -> np.ndarray:
 def riders_mesh(r: dict[str, np.ndarray], kind: int) -> list[Mesh]:
     """People on bicycles, from the side or from behind. The bicycle belongs to its rider."""
     aside = r["turned"] < 0.45
-    side, behind = ({name: value[mask] for name, value in r.items()} for mask in (aside, ~aside))
-    flip = np.where(side["side"] * 5 % 1 < 0.5, -1.0, 1.0)
-    meshes = []
-    for some, parts, mirrored in ((side, _from_side(side), flip), (behind, _from_behind(behind), np.ones(len(behind["x"])))):
-        shape = np.stack([part for part, _, _ in parts])[None] * np.stack([mirrored, 1 + 0 * mirrored, 1 + 0 * mirrored], -1)[:, None, None]
-        colour = np.stack([np.broadcast_to(c, (len(mirrored), 3)) for _, c, _ in parts], 1)
-        glow = np.array([g for _, _, g in parts])[:, None] * np.array(LAMP)
-        size = 0.95 + 0.12 * some["build"]
-        meshes.append(mesh(some["scene"], some["z"], stood(shape, some["x"], some["z"], size), colour, kind, MATERIALS["skin"], glow=glow))
-    return meshes
+    flip = np.where(r["side"] * 5 % 1 < 0.5, -1.0, 1.0)
+    return [_riders(r, aside, SIDE, flip, kind), _riders(r, ~aside, BEHIND, np.ones_like(flip), kind)]
+
+
+def _riders(r: dict[str, np.ndarray], which: np.ndarray, parts: list[tuple], flip: np.ndarray, kind: int) -> Mesh:
+    some, flip = {name: value[which] for name, value in r.items()}, flip[which]
+    shape = np.stack([part for part, _ in parts])[None] * np.stack([flip, 1 + 0 * flip, 1 + 0 * flip], -1)[:, None, None]
+    coat, legs, skin = pick(CLOTH, some["coat"]), pick(TROUSERS, some["trousers"]), pick(SKIN, some["skin"])
+    roles = {
+        "coat": coat,
+        "sleeve": coat * 0.85,
+        "leg": legs,
+        "far leg": legs * 0.75,
+        "skin": skin,
+        "helmet": pick(HELMETS, some["coat"] * 7 % 1),
+    }
+    roles |= {name: np.broadcast_to(colour, coat.shape) for name, colour in (("tyre", TYRE), ("frame", FRAME), ("lamp", LAMP))}
+    colour = np.stack([roles[role] for _, role in parts], 1)
+    glow = np.array([LAMP if role == "lamp" else (0.0, 0.0, 0.0) for _, role in parts])
+    return mesh(some["scene"], some["z"], stood(shape, some["x"], some["z"], 0.95 + 0.12 * some["build"]), colour, kind, "skin", glow=glow)
 
 
 def _wheel(x: float) -> list[tuple]:
     turn = np.arange(9) * np.pi / 4
     points = [(x + 0.32 * np.cos(a), 0.34 + 0.32 * np.sin(a)) for a in turn]
-    return [(limb(*a, *b, 0.035, 0.035), TYRE, 0.0) for a, b in pairwise(points)]
+    return [(limb(*a, *b, 0.035, 0.035), "tyre") for a, b in pairwise(points)]
 
 
-def _clothes(r: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-    return pick(CLOTH, r["coat"]), pick(TROUSERS, r["trousers"]), pick(SKIN, r["skin"]), pick(HELMETS, r["coat"] * 7 % 1)
-
-
-def _from_side(r: dict[str, np.ndarray]) -> list[tuple]:
-    coat, legs, skin, helmet = _clothes(r)
-    return [
-        (limb(-0.15, 0.98, 0.22, 0.66, 0.10, 0.075), legs * 0.7, 0.0), (limb(0.22, 0.66, 0.10, 0.22, 0.07, 0.05), legs * 0.7, 0.0),
-        *_wheel(-0.52), *_wheel(0.52),
-        (limb(-0.52, 0.34, -0.08, 0.36, 0.028, 0.028), FRAME, 0.0), (limb(-0.08, 0.36, -0.18, 0.90, 0.028, 0.028), FRAME, 0.0),
-        (limb(-0.08, 0.36, 0.38, 0.86, 0.028, 0.028), FRAME, 0.0), (limb(-0.16, 0.84, 0.38, 0.86, 0.028, 0.028), FRAME, 0.0),
-        (limb(0.52, 0.34, 0.38, 1.00, 0.028, 0.028), FRAME, 0.0), (limb(-0.56, 0.66, -0.56, 0.72, 0.04, 0.04), LAMP, 1.0),
-        (limb(-0.15, 0.98, 0.16, 0.76, 0.11, 0.08), legs, 0.0), (limb(0.16, 0.76, -0.04, 0.32, 0.08, 0.055), legs, 0.0),
-        (limb(-0.16, 1.00, 0.08, 1.45, 0.15, 0.17), coat, 0.0), (limb(0.08, 1.42, 0.40, 1.04, 0.065, 0.045), coat * 0.85, 0.0),
-        (disc(0.20, 1.66, 0.105, 0.125), skin, 0.0),
-        (polygon([(0.07, 1.68), (0.09, 1.78), (0.18, 1.83), (0.28, 1.79), (0.33, 1.70)]), helmet, 0.0),
-    ]  # fmt: skip
-
-
-def _from_behind(r: dict[str, np.ndarray]) -> list[tuple]:
-    coat, legs, skin, helmet = _clothes(r)
-    return [
-        (limb(0, 0.04, 0, 0.66, 0.045, 0.045), TYRE, 0.0), (limb(-0.30, 1.02, 0.30, 1.02, 0.03, 0.03), TYRE, 0.0),
-        (limb(-0.10, 0.95, -0.13, 0.42, 0.095, 0.06), legs * 0.85, 0.0), (limb(0.10, 0.95, 0.13, 0.26, 0.095, 0.06), legs, 0.0),
-        (limb(-0.13, 0.40, -0.13, 0.34, 0.06, 0.06), TYRE, 0.0), (limb(0.13, 0.24, 0.13, 0.18, 0.06, 0.06), TYRE, 0.0),
-        (limb(0, 0.70, 0, 0.76, 0.05, 0.05), LAMP, 1.0), (limb(-0.20, 1.42, -0.29, 1.06, 0.065, 0.05), coat * 0.8, 0.0),
-        (limb(0.20, 1.42, 0.29, 1.06, 0.065, 0.05), coat * 0.9, 0.0),
-        (polygon([(-0.17, 0.92), (0.17, 0.92), (0.24, 1.44), (0.12, 1.54), (-0.12, 1.54), (-0.24, 1.44)]), coat, 0.0),
-        (disc(0, 1.66, 0.095, 0.12), skin, 0.0),
-        (polygon([(-0.115, 1.67), (-0.09, 1.78), (0, 1.82), (0.09, 1.78), (0.115, 1.67)]), helmet, 0.0),
-    ]  # fmt: skip
+SIDE = [
+    (limb(-0.15, 0.98, 0.22, 0.66, 0.10, 0.075), "far leg"), (limb(0.22, 0.66, 0.10, 0.22, 0.07, 0.05), "far leg"),
+    *_wheel(-0.52), *_wheel(0.52),
+    (limb(-0.52, 0.34, -0.08, 0.36, 0.028, 0.028), "frame"), (limb(-0.08, 0.36, -0.18, 0.90, 0.028, 0.028), "frame"),
+    (limb(-0.08, 0.36, 0.38, 0.86, 0.028, 0.028), "frame"), (limb(-0.16, 0.84, 0.38, 0.86, 0.028, 0.028), "frame"),
+    (limb(0.52, 0.34, 0.38, 1.00, 0.028, 0.028), "frame"), (limb(-0.56, 0.66, -0.56, 0.72, 0.04, 0.04), "lamp"),
+    (limb(-0.15, 0.98, 0.16, 0.76, 0.11, 0.08), "leg"), (limb(0.16, 0.76, -0.04, 0.32, 0.08, 0.055), "leg"),
+    (limb(-0.16, 1.00, 0.08, 1.45, 0.15, 0.17), "coat"), (limb(0.08, 1.42, 0.40, 1.04, 0.065, 0.045), "sleeve"),
+    (disc(0.20, 1.66, 0.105, 0.125), "skin"), (polygon([(0.07, 1.68), (0.09, 1.78), (0.18, 1.83), (0.28, 1.79), (0.33, 1.70)]), "helmet"),
+]  # fmt: skip
+BEHIND = [
+    (limb(0, 0.04, 0, 0.66, 0.045, 0.045), "tyre"), (limb(-0.30, 1.02, 0.30, 1.02, 0.03, 0.03), "tyre"),
+    (limb(-0.10, 0.95, -0.13, 0.42, 0.095, 0.06), "far leg"), (limb(0.10, 0.95, 0.13, 0.26, 0.095, 0.06), "leg"),
+    (limb(-0.13, 0.40, -0.13, 0.34, 0.06, 0.06), "tyre"), (limb(0.13, 0.24, 0.13, 0.18, 0.06, 0.06), "tyre"),
+    (limb(0, 0.70, 0, 0.76, 0.05, 0.05), "lamp"), (limb(-0.20, 1.42, -0.29, 1.06, 0.065, 0.05), "sleeve"),
+    (limb(0.20, 1.42, 0.29, 1.06, 0.065, 0.05), "sleeve"),
+    (polygon([(-0.17, 0.92), (0.17, 0.92), (0.24, 1.44), (0.12, 1.54), (-0.12, 1.54), (-0.24, 1.44)]), "coat"),
+    (disc(0, 1.66, 0.095, 0.12), "skin"), (polygon([(-0.115, 1.67), (-0.09, 1.78), (0, 1.82), (0.09, 1.78), (0.115, 1.67)]), "helmet"),
+]  # fmt: skip

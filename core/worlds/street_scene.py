@@ -29,9 +29,13 @@ SKY_FAR = 400.0
 
 @dataclass
 class Scene:
-    """n scenes on a grid. kind, material, thing `(n, h, w)` long (thing -1: none); colour, normal, glow `(n, 3, h, w)`; x, y, z `(n, h, w)`
-    metres; across `(n, h, w)`: metres from the middle of the road; along `(n, h, w)`: metres along a wall; top `(n, h, w)` height of the
-    thing; wall `(n, 5, h, w)`; shadow `(n, h, w)` bool: ground that the sun does not reach; sun `(n, 3)` the direction to it."""
+    """n scenes on a grid.
+
+    kind, thing `(n, h, w)` long (thing -1: none); material `(n, h, w)` uint8; colour, normal, glow `(n, 3, h, w)`; x, y, z `(n, h, w)`
+    metres; across `(n, h, w)`: metres from the middle of the road; along `(n, h, w)`: metres along a wall; top `(n, h, w)`: height of the
+    thing; wall `(n, 5, h, w)`; shadow `(n, h, w)` bool: ground that the sun does not reach; sun `(n, 3)`: the direction to it; lamps
+    `(n, 10, 3)`: x, z, and 1 where one stands.
+    """
 
     streets: Streets
     road: Road
@@ -50,11 +54,11 @@ class Scene:
     wall: Tensor
     shadow: Tensor
     sun: Tensor
-    lamps: Tensor  # (n, 10, 3): x, z, 1 where one stands
+    lamps: Tensor
 
     def is_a(self, *names: str) -> Tensor:
         """Where one of these materials is, `(n, h, w)` float."""
-        return torch.isin(self.material, torch.tensor([MATERIALS[name] for name in names])).float()
+        return torch.stack([self.material == MATERIALS[name] for name in names]).any(0).float()
 
     def fact(self, name: str, low: float = 0.0, high: float = 1.0) -> Tensor:
         """A number of each scene, `(n, 1, 1)`, stretched to [low, high]."""
@@ -135,13 +139,13 @@ def see(s: Streets, height: int, width: int) -> Scene:
     which = np.where(shown >= 0, shown, len(rows) + (kind == CLASSES["sky"]))
     seen = table[torch.tensor(which)].movedim(-1, 1)
     solid = torch.tensor(shown >= 0)
-    x, y, z, along = _places(road, seen[:, 9:13].double(), solid, torch.tensor(x), torch.tensor(z))
+    x, y, z, along = _places(road, seen[:, 9:13], solid, torch.tensor(x).float(), torch.tensor(z).float())
     lamps = town.lamps(s, road)
     lit = torch.zeros(n, 10, 3)
     place = np.concatenate([np.arange(c) for c in np.bincount(lamps["scene"], minlength=n)]).astype(int)
     lit[lamps["scene"], place] = torch.tensor(np.stack([lamps["x"] + lamps["reach"], lamps["z"], np.ones(len(place))], -1)).float()
     return Scene(
-        s, road, torch.where(solid, seen[:, 20].long(), torch.tensor(kind)), seen[:, 19].long(), seen[:, 21].long(), seen[:, 0:3],
+        s, road, torch.where(solid, seen[:, 20].long(), torch.tensor(kind)), seen[:, 19].to(torch.uint8), seen[:, 21].long(), seen[:, 0:3],
         seen[:, 3:6], seen[:, 6:9], x, y, z, torch.tensor(across).float(), along, seen[:, 18], seen[:, 13:18],
         torch.tensor(shadows(m, road, sun, (height, width))), torch.tensor(sun).float(), lit,
     )  # fmt: skip
@@ -149,12 +153,12 @@ def see(s: Streets, height: int, width: int) -> Scene:
 
 def _places(road: Road, line: Tensor, solid: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, ...]:
     """X, Y, Z of what each pixel shows and its metres along the wall: the ray through the pixel meets the wall's vertical plane."""
-    gx, gy = (axis.double() for axis in f.grid(*x.shape[1:]))
-    focal, camera, horizon, vanish = (torch.tensor(v)[..., None] for v in (road.focal, road.camera, road.horizon, road.vanish))
+    gx, gy = f.grid(*x.shape[1:])
+    focal, camera, horizon, vanish = (torch.tensor(v).float()[..., None] for v in (road.focal, road.camera, road.horizon, road.vanish))
     slope = (gx - vanish) / focal
     xa, za, xb, zb = line.unbind(1)
     part = (slope * za - xa) / torch.where(solid, (xb - xa) - slope * (zb - za), torch.ones_like(xa))
     z = torch.where(solid, (za + part * (zb - za)).clamp(NEAR, SKY_FAR), z)
     y = torch.where(solid, camera - (gy - horizon) * z / focal, torch.zeros_like(z))
     along = part * torch.sqrt((xb - xa) ** 2 + (zb - za) ** 2)
-    return (slope * z).float(), y.float(), z.float(), along.float()
+    return slope * z, y, z, along

@@ -34,7 +34,7 @@ def day(scene: Scene) -> Tensor:
     sky = mix(sky, rgb(0.98, 0.98, 0.98), clouds(scene, 3, 0.1, 0.75) * scene.fact("cloud", 0.1, 0.95))
     ground = scene.is_a("ground")
     sun = facing(scene, scene.sun) * (1 - 0.85 * scene.shadow.float() * ground)
-    light = sun[:, None] * rgb(1.02, 0.95, 0.80) * 0.95 + rgb(0.40, 0.46, 0.55)
+    light = sun[:, None] * rgb(1.02, 0.95, 0.80) * 0.90 + rgb(0.47, 0.52, 0.60)
     low = 1 - 0.25 * torch.exp(-scene.y / 0.5) * (1 - ground)
     picture = look.albedo * light * low[:, None]
     mirror = torch.maximum(look.window * 0.55, scene.is_a("glass") * 0.45)
@@ -78,9 +78,11 @@ def night(scene: Scene) -> Tensor:
 
 def _streaks(scene: Scene, lights: Tensor) -> Tensor:
     """Lights mirrored on the ground below them, drawn out towards us."""
-    tall = scene.x.shape[1] // 3
-    drawn = F.avg_pool2d(F.pad(lights, (2, 2, tall, 0)), (tall + 1, 5), stride=1)
-    return drawn * scene.is_a("ground")[:, None] * 1.6
+    size = lights.shape[-2:]
+    small = F.interpolate(lights, size=(size[0] // 4, size[1] // 4), mode="area")
+    tall = size[0] // 12
+    drawn = F.avg_pool2d(F.pad(small, (0, 0, tall, 0)), (tall + 1, 1), stride=1)
+    return F.interpolate(drawn, size=size, mode="bilinear", align_corners=False) * scene.is_a("ground")[:, None] * 1.6
 
 
 def fog(scene: Scene) -> Tensor:

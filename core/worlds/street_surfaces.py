@@ -57,8 +57,7 @@ def _fronts(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
     window = torch.where(i < 1, torch.where(shop < 0.55, lower, upper), upper) * free
     chance = hashed(i + 7, j + 99, seed)
     band = 0.10 * (street * (shop < 0.55) * (v > 0.76)) - 0.12 * (scene.y > scene.top - 0.4).float()
-    rough = 0.04 * (hashed((scene.along * 2).floor() + 50, (scene.y * 3).floor() + 9, seed) - 0.5)
-    wall = scene.colour * (1 - band - 0.10 * street + rough)[:, None]
+    wall = scene.colour * (1 - band - 0.10 * street)[:, None]
     glass = torch.tensor([0.20, 0.25, 0.30])[None, :, None, None] * (0.6 + 0.8 * chance)[:, None]
     return window, chance, wall * (1 - window[:, None]) + glass * window[:, None]
 
@@ -92,11 +91,11 @@ def _marks(scene: Scene, half: Tensor) -> Tensor:
     width = 0.08
     dashes = _edge(1.6 - (torch.frac(scene.z / 6.5) * 6.5 - 3).abs(), blur * 2)
     dashed = torch.where(scene.fact("marks") < 0.7, dashes, torch.ones_like(blur))
-    off = ((scene.z - torch.tensor(scene.road.crossing).float()[..., None]).abs() > 5).float()
+    start = torch.tensor(scene.road.crossing).float()[..., None] - 7.6
+    off = ((scene.z < start - 0.4) | (scene.z > start + 12.6)).float()
     line = _edge(width - scene.across.abs(), blur) * dashed * off
     parks = torch.where(scene.across < 0, *(torch.tensor(v).float()[..., None] for v in (scene.road.park_left, scene.road.park_right)))
     lane = _edge(width - (scene.across.abs() - half + 2.15).abs(), blur) * parks * off * 0.7
-    start = torch.tensor(scene.road.crossing).float()[..., None] - 7.6
     stripes = _edge(0.28 - (torch.frac(scene.across / 1.1 + 40) * 1.1 - 0.55).abs(), blur)
     zebra = stripes * ((scene.z > start) & (scene.z < start + 2.8)).float() * (scene.fact("zebra") < 0.6)
     return torch.stack([line, lane, zebra]).amax(0)

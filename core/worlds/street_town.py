@@ -119,7 +119,7 @@ def plants(s: Streets, road: Road) -> list[Mesh]:
     stands = (t["present"] < 0.62 - 0.45 * green) & road.free(z)
     trees = kept(stands, x=road.centre(z) + sides(12) * away, z=z, **{k: t[k] for k in ("height", "width", "hue", "tone", "seed")})
     tall = 4.2 + 4.5 * trees["height"]
-    trunk = np.stack([limb(0, 0, 0, v * 0.62, 0.11 + v * 0.012, 0.09) for v in tall]) if len(tall) else np.zeros((0, 8, 3))
+    trunk = limb(0, 0, 0, tall * 0.62, 0.11 + tall * 0.012, 0.09)
     stems = mesh(trees["scene"], trees["z"], stood(trunk[:, None], trees["x"], trees["z"]), (0.24, 0.18, 0.13), VEGETATION)
     crowns = _leaves(trees, tall * 0.68, tall * (0.26 + 0.1 * trees["width"]), tall * 0.36, VEGETATION)
     b = s.slots("bush")

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from core.types import ShiftlabError
 from core.worlds import streets as world
+from core.worlds.examples import SIZE, STREETS, STREETS_SEED, draw_streets
 from core.worlds.street_raster import paint
 
 
@@ -110,3 +112,12 @@ def test_polygons_are_painted_in_order_and_exactly_at_pixel_centres():
     assert (shown[1, 2:4, 4:6] == 2).all() and (shown >= 0).sum() == 3 + 4 + 4
     beside = paint(np.array([0]), square[None] + 5, 1, 4, 8)
     assert (beside == -1).all()
+
+
+def test_the_example_pictures_are_three_streets_at_night_and_in_fog(tmp_path):
+    draw_streets(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{domain}_{k}.png" for domain in ("fog", "night") for k in (1, 2, 3)]
+    scene = world.sample(STREETS[0] + 1, STREETS_SEED)[STREETS[0]]
+    drawn = (world.render(scene, "night", SIZE // 2)[0] + 1) * 127.5
+    kept = np.asarray(Image.open(tmp_path / "night_1.png"), dtype=np.float32)
+    assert kept.shape == (SIZE // 2, SIZE, 3) and np.abs(kept - drawn.permute(1, 2, 0).numpy()).max() <= 1
