@@ -13,7 +13,7 @@ import json
 import os
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -146,6 +146,26 @@ def open_segmented(path: Path, on_image: OnImage = lambda done, total: None) -> 
     return load_segmented(path) if Path(path).suffix == ".jsonl" else read_segmented(path, on_image)
 
 
+def held_out(found: SegmentedSet) -> list[SegmentedImage]:
+    """What to measure on: the test images, or where there are none (as in Cityscapes, whose test masks are empty) those for validation."""
+    return found.split("test") or found.split("validation")
+
+
+def with_split(found: SegmentedSet, test: float = 0.2, seed: int = 0) -> SegmentedSet:
+    """The set as it is where it says what is for training and what for testing; else a share, drawn by `seed` and the files' digests, tests.
+
+    Raises ShiftlabError for a share that leaves nothing to train on, or nothing to test on.
+    """
+    if found.split("train") and held_out(found):
+        return found
+    count = round(test * len(found))
+    if not 0 < count < len(found):
+        raise ShiftlabError(f"Of {len(found)} images {count} would be for testing. Choose another share, or take more images.")
+    order = sorted(found.items, key=lambda item: item.digest)
+    drawn = {order[k].name for k in np.random.default_rng(seed).permutation(len(order))[:count]}
+    return replace(found, items=tuple(item._replace(split="test" if item.name in drawn else "train") for item in found.items))
+
+
 class _Opened:
     """Pairs that can be decoded, fit each other, know their classes, and are there for the first time."""
 
@@ -185,5 +205,8 @@ class _Opened:
             raise ShiftlabError(
                 f"The mask has another size ({mask.width} × {mask.height}) than its image ({size[0]} × {size[1]}). Make them equal."
             )
-        self._counts += np.bincount(self.classes.numbers(mask).ravel(), minlength=IGNORE + 1)
+        counts = np.bincount(self.classes.numbers(mask).ravel(), minlength=IGNORE + 1)
+        if not counts[:IGNORE].any():
+            raise ShiftlabError("The mask has no pixel of any class.")
+        self._counts += counts
         return digest_of(data)

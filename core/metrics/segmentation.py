@@ -20,9 +20,12 @@ def confusion(truth: Tensor, said: Tensor, classes: int) -> Tensor:
 
 
 def iou(matrix: Tensor) -> Tensor:
-    """Of each class `(classes,)` in [0, 1]; NaN for one that neither truth nor prediction has. matrix: of `confusion`, or a sum."""
-    both = matrix.diagonal().double()
-    return both / (matrix.sum(dim=0) + matrix.sum(dim=1) - both)
+    """Of each class `(…, classes)` in [0, 1], from matrices `(…, classes, classes)` as `confusion` gives them, or sums of such.
+
+    NaN for a class that neither truth nor prediction has.
+    """
+    both = matrix.diagonal(dim1=-2, dim2=-1).double()
+    return both / (matrix.sum(dim=-2) + matrix.sum(dim=-1) - both)
 
 
 def mean_iou(matrix: Tensor) -> float:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from core.data.mask_classes import IGNORE, cityscapes, mask_classes, read_classes
-from core.data.segmented import load_segmented, open_segmented, read_segmented, read_unlabelled
+from core.data.segmented import held_out, load_segmented, open_segmented, read_segmented, read_unlabelled, with_split
 from core.data.segmented_write import Scene, scenes_of, write_segmented, write_segmented_zip
 from core.types import ShiftlabError
 from tests.data.test_labelled import packed, unpacked, why
@@ -78,6 +78,7 @@ def test_colours_and_an_id_map_of_the_sets_own(tmp_path):
 
 def test_what_is_wrong_with_a_mask_is_named_and_the_rest_goes_on(tmp_path):
     files = {f"images/{name}.png": photo(10 * k) for k, name in enumerate(("ok", "ids", "hues", "size", "cut", "alone", "twin", "zero"))}
+    files |= {"images/none.png": photo(99), "masks/none.png": grey(IGNORE)}
     files |= {"masks/ok.png": grey(0), "masks/ids.png": grey(0, 77, 78, 0), "masks/hues.png": coloured((128, 64, 128), (1, 2, 3)),
               "masks/size.png": grey(0, size=(8, 8)), "masks/cut.png": grey(0)[:45], "masks/lost.png": grey(0), "masks/twin.png": grey(0),
               "masks/zero.png": b"", "images/twin.png": photo(0), "loose.png": photo(9)}  # fmt: skip
@@ -86,6 +87,7 @@ def test_what_is_wrong_with_a_mask_is_named_and_the_rest_goes_on(tmp_path):
     assert "(77: 32 pixels, 78: 32 pixels)" in why(found, "masks/ids.png") and "(1, 2, 3): 64 pixels" in why(found, "masks/hues.png")
     assert "another size (8 × 8) than its image (16 × 8)" in why(found, "masks/size.png") and "damaged" in why(found, "masks/cut.png")
     assert why(found, "images/alone.png") == "an image without a mask" and why(found, "masks/lost.png") == "a mask without an image"
+    assert "no pixel of any class" in why(found, "masks/none.png")
     assert "a duplicate of images/ok.png" in why(found, "images/twin.png") and "empty" in why(found, "masks/zero.png")
     assert "neither" in why(found, "loose.png")
 
@@ -156,3 +158,13 @@ def test_an_unlabelled_folder_is_everything_but_masks(tmp_path):
     found = read_unlabelled(folder)
     assert [item.name for item in found.items] == ["a.png", "sub/b.jpg"] and why(found, "broken.png")
     assert load_segmented(found.save(tmp_path / "i.jsonl")).items == found.items
+
+
+def test_a_split_is_kept_or_drawn(tmp_path):
+    files = {f"images/{k}.png": photo(10 * k) for k in range(10)} | {f"masks/{k}.png": grey(0) for k in range(10)}
+    found = read_segmented(unpacked(tmp_path / "set", files))
+    drawn = with_split(found, 0.3, seed=1)
+    assert (len(drawn.split("train")), len(held_out(drawn))) == (7, 3) and with_split(drawn, 0.5) == drawn
+    assert with_split(found, 0.3, seed=1) == drawn != with_split(found, 0.3, seed=2)
+    with pytest.raises(ShiftlabError, match="0 would be for testing"):
+        with_split(found, 0.01)

@@ -1,0 +1,164 @@
+"""The one-shot comparison: segmenters that learned from the source alone, and that adapted to one target image or to images made from it.
+
+- *source*: labelled source scenes only;
+- *one_shot*: self-training with copies and crops of the one target image as its target set, the control;
+- *generated*: self-training with the images that a model personalised on this one image made (DATUM, Benigmim et al., CVPRW 2023);
+- *target*: supervised on labelled target scenes, the oracle, where there are any.
+
+A run's folder gets pixels/, segmenters/<arm>-<seed>/, and measured/<arm>-<seed>.safetensors, which is written last: where it is, this one
+is finished. The numbers of each measurement are the run's events, phase "train on <arm>".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import ImageOps
+from safetensors.torch import save_file
+
+from core.adaptation.classify import PHASE
+from core.adaptation.segment_fit import Lesson, SegmentTraining, fit_segmenter, matrices
+from core.adaptation.segment_overlays import overlays
+from core.adaptation.segment_pixels import Scenes, check_crop, mapped_scenes
+from core.adaptation.segment_settings import SegmentSettings
+from core.adaptation.segmenter import Segmenter, class_names, load_segmenter, new_segmenter
+from core.data.images import decode_image
+from core.data.segmented import SegmentedSet, held_out
+from core.types import Context, ShiftlabError, StepEvent
+
+SegmentArm = Literal["source", "one_shot", "generated", "target"]
+SEGMENT_ARMS: tuple[SegmentArm, ...] = ("source", "one_shot", "generated", "target")
+TAUGHT = ("one_shot", "generated")  # the arms that teach themselves
+SHOWN = 4  # scenes whose predictions are shown at each measurement
+Parts = dict[str, Scenes]
+
+
+@dataclass(frozen=True)
+class SegmentDomains:
+    """What is compared: source, labelled and split; one_shot, the target image; generated, unlabelled; target, labelled true scenes."""
+
+    source: SegmentedSet
+    one_shot: Path | None = None
+    generated: SegmentedSet | None = None
+    target: SegmentedSet | None = None
+
+    def possible_arms(self) -> list[SegmentArm]:
+        """The arms that there are pictures for."""
+        oracle = self.target is not None and bool(self.target.split("train"))
+        given = {"source": True, "one_shot": self.one_shot is not None, "generated": self.generated is not None, "target": oracle}
+        return [arm for arm in SEGMENT_ARMS if given[arm]]
+
+
+def segment(
+    domains: SegmentDomains, arms: Sequence[SegmentArm], settings: SegmentSettings, folder: Path, context: Context
+) -> Iterator[StepEvent]:
+    """Yields "read" and "train on <arm>" events; numbers of the latter: see `fit_segmenter`, with "seed" and "iteration".
+
+    Where adaptation starts from the source, the arm "source" is trained in any case.
+    Raises ShiftlabError for an arm that there are no pictures for, no test images, or a crop that does not fit.
+    """
+    for arm in arms:
+        if arm not in domains.possible_arms():
+            raise ShiftlabError(f"There is nothing for {arm!r} to learn from. Choose among: {', '.join(domains.possible_arms())}.")
+    needed = {*arms, *(("source",) if settings.start == "source" else ())}
+    parts = yield from _parts(domains, settings, folder)
+    lessons = [_lesson(arm, parts, settings) for arm in SEGMENT_ARMS if arm in needed]
+    total = settings.seeds * sum(lesson.updates(settings) for lesson in lessons)
+    done = 0
+    for seed in range(settings.seed, settings.seed + settings.seeds):
+        for lesson in lessons:
+            if not measured_file(folder, lesson.name, seed).is_file():
+                yield from _one(lesson, seed, (done, total), domains.source, settings, folder, context)
+            done += lesson.updates(settings)
+
+
+def segmenter_folder(folder: Path, arm: str, seed: int) -> Path:
+    """A finished segmenter, for `load_segmenter`."""
+    return folder / "segmenters" / f"{arm}-{seed}"
+
+
+def measured_file(folder: Path, arm: str, seed: int) -> Path:
+    """What came of it: by domain the confusion matrix of each picture `(n, classes, classes)`, in the header classes and facts."""
+    return folder / "measured" / f"{arm}-{seed}.safetensors"
+
+
+def _parts(domains: SegmentDomains, settings: SegmentSettings, folder: Path) -> Generator[StepEvent, None, Parts]:
+    """Scenes by "<domain> <use>". A labelled target without a split is a test set altogether."""
+    source, target, names = domains.source, domains.target, class_names(domains.source.classes)
+    wanted = {"source train": (source, source.split("train")), "source test": (source, held_out(source))}
+    if target is not None:
+        wanted |= {"target train": (target, target.split("train")), "target test": (target, held_out(target) or target.split(""))}
+    if domains.generated is not None:
+        wanted["generated"] = (domains.generated, domains.generated.items)
+    parts: Parts = {}
+    for name, (found, items) in wanted.items():
+        if items:
+            parts[name] = yield from mapped_scenes(found, items, names, settings.height, folder / "pixels" / name.replace(" ", "-"))
+    if domains.one_shot is not None:
+        parts["one_shot"] = one_scene(domains.one_shot, settings.height, len(names))
+    if "source train" not in parts or "source test" not in parts:
+        raise ShiftlabError("The source set has no train or no test split. Draw a split first.")
+    return parts
+
+
+def one_scene(path: Path, height: int, classes: int) -> Scenes:
+    """One unlabelled picture at this height."""
+    image = decode_image(path)
+    fitted = ImageOps.fit(image, (max(1, round(image.width * height / image.height)), height))
+    return Scenes(np.moveaxis(np.asarray(fitted), -1, 0)[None].copy(), None, np.zeros((1, classes), np.int64))
+
+
+def _lesson(arm: SegmentArm, parts: Parts, settings: SegmentSettings) -> Lesson:
+    tests = {domain: parts[f"{domain} test"] for domain in ("source", "target") if f"{domain} test" in parts}
+    source, target = parts["target train" if arm == "target" else "source train"], parts[arm] if arm in TAUGHT else None
+    check_crop(source, settings.crop, f"the labelled pictures of {arm!r}")
+    if target is not None:
+        check_crop(target, settings.crop, "the one-shot image" if arm == "one_shot" else "the generated images")
+    return Lesson(arm, source, target, tests)
+
+
+def _one(
+    lesson: Lesson, seed: int, where: tuple[int, int], source: SegmentedSet, settings: SegmentSettings, folder: Path, context: Context
+) -> Iterator[StepEvent]:
+    """One segmenter to its end; its updates are counted through all of them. where: (updates of those before, of all)."""
+    if lesson.name in TAUGHT and settings.start == "source":
+        first = load_segmenter(segmenter_folder(folder, "source", seed), context.device, context.dtype)
+    else:
+        first = new_segmenter(settings.model, source.classes, seed, context.device, context.dtype)
+    training, began = SegmentTraining(lesson, first, settings, seed), time.perf_counter()
+    walk = fit_segmenter(training, f"{lesson.name}-{seed}", context)
+    while True:
+        try:
+            step, numbers = next(walk)
+        except StopIteration as end:
+            _keep(end.value, lesson, seed, time.perf_counter() - began, folder, context)
+            return
+        shown = overlays(training.teacher, _shown(lesson)) if numbers else None
+        numbers = {"seed": seed, "iteration": step, **numbers} if numbers else {}
+        yield StepEvent(PHASE.format(lesson.name), where[0] + step, where[1], numbers, shown)
+
+
+def _shown(lesson: Lesson) -> torch.Tensor:
+    """The first test scenes of the target, else of the source."""
+    scenes = lesson.tests.get("target", lesson.tests["source"])
+    return torch.stack([scenes.picture(place) for place in range(min(SHOWN, len(scenes)))])
+
+
+def _keep(found: Segmenter, lesson: Lesson, seed: int, seconds: float, folder: Path, context: Context) -> None:
+    found.save(segmenter_folder(folder, lesson.name, seed))
+    tables = {domain: matrices(found, scenes, context).to(torch.int32) for domain, scenes in lesson.tests.items()}
+    path = measured_file(folder, lesson.name, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    learned = len(lesson.source) if lesson.target is None else len(lesson.target)
+    facts = {"classes": found.names, "trained on": learned, "seconds": round(seconds, 1)}  # seconds: since the last resume
+    save_file(tables, temporary, {"facts": json.dumps(facts)})
+    os.replace(temporary, path)

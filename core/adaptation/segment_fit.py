@@ -1,0 +1,180 @@
+"""One segmenter, one seed: supervised on labelled scenes, or taught by its own moving average on unlabelled ones (mean teacher).
+
+Everything random in update k depends on (seed, k) alone, so "200 updates, kill, 200 more" equals 400 to the bit on the CPU.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.adaptation.fit import SPREAD
+from core.adaptation.segment_batches import RareClasses, plain
+from core.adaptation.segment_mix import class_mix, pseudo_labels, strong
+from core.adaptation.segment_pixels import Scenes
+from core.adaptation.segment_settings import SegmentSettings
+from core.adaptation.segmenter import AT_ONCE, Segmenter
+from core.methods.learning import descend
+from core.methods.walks import stop_if_asked
+from core.metrics.segmentation import IGNORE, confusion, iou, mean_iou
+from core.models.segformer import HEAD
+from core.types import Context
+
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one segmenter learns from and is measured on. target: unlabelled scenes to teach itself on; None: `source` alone."""
+
+    name: str
+    source: Scenes
+    target: Scenes | None
+    tests: Mapping[str, Scenes]
+
+    def updates(self, settings: SegmentSettings) -> int:
+        return settings.iterations if self.target is None else settings.adapt_iterations
+
+
+class SegmentTraining:
+    """A training under way: `step` of `total` updates are done. found: the segmenter that learns; teacher: its moving average."""
+
+    def __init__(self, lesson: Lesson, found: Segmenter, settings: SegmentSettings, seed: int) -> None:
+        self.lesson, self.found, self.settings, self.seed = lesson, found, settings, seed
+        self.total, self.step = lesson.updates(settings), 0
+        self.rate = settings.learning_rate if lesson.target is None else settings.adapt_rate
+        network = copy.deepcopy(found.network).requires_grad_(False).eval()
+        self.teacher = Segmenter(network, found.classes, found.device, found.dtype)
+        self.optimizer = torch.optim.AdamW(groups(found.network, settings), self.rate, fused=True)
+        self.rare = RareClasses(lesson.source, settings.crop, settings.rare_temperature)
+        self.sums: Numbers = {}  # of the numbers since the last measurement
+
+    def update(self) -> None:
+        """One update of both networks."""
+        number = self.seed * SPREAD + self.step
+        generator = torch.Generator().manual_seed(number)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["factor"] * self.rate * pace(self.step, self.total, self.settings.warm_up)
+        x, y = self.rare.draw(self.settings.batch_size, generator)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(number)  # dropout
+            self.found.network.train()
+            loss, numbers = self._loss(x, y, generator)
+            descend(loss, self.optimizer, self.step)
+        self.step += 1
+        follow(self.teacher.network, self.found.network, min(1 - 1 / (self.step + 1), self.settings.average))
+        for name, value in {"loss": float(loss.detach()), **numbers}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def _loss(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Numbers]:
+        """DAFormer's equations 1 and 5: cross-entropy on the source, and, weighted, on what was mixed from source and target."""
+        supervised = losses(self.found, x, y).mean()
+        if self.lesson.target is None:
+            return supervised, {}
+        crops = plain(self.lesson.target, len(x), self.settings.crop, generator)
+        with torch.no_grad():
+            said, sure = pseudo_labels(self.teacher.logits(crops), self.settings.confidence)
+        mixed, labels, weight = class_mix((x, y), (crops, said.cpu()), sure, generator)
+        mixed = strong(mixed, self.settings.jitter, self.settings.blur, generator)
+        return supervised + (losses(self.found, mixed, labels) * weight.to(self.found.device)).mean(), {"confidence": sure}
+
+    def means(self, since: int) -> Numbers:
+        """The mean of each number over the updates since the last call, and begins anew. since: how many those were."""
+        means = {name: total / since for name, total in self.sums.items()}
+        self.sums = {}
+        return means
+
+    def state(self) -> dict[str, Any]:
+        networks = {"student": self.found.network.state_dict(), "teacher": self.teacher.network.state_dict()}
+        return {"step": self.step, "sums": self.sums, **networks, "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.step, self.sums = state["step"], dict(state["sums"])
+        self.found.network.load_state_dict(state["student"])
+        self.teacher.network.load_state_dict(state["teacher"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def fit_segmenter(training: SegmentTraining, tag: str, context: Context) -> Generator[tuple[int, Numbers], None, Segmenter]:
+    """Yields (update, numbers) after each; numbers are empty but at measurements. Returns the teacher, which is what is used.
+
+    Numbers: "loss", "confidence" where it taught itself, and by test "<domain>_miou" and "<domain>_iou <class>" (NaN left out).
+    Raises Stopped, the state saved, when asked to stop. tag: under which the state is kept.
+    """
+    kept = context.checkpoints.load()
+    if kept and kept["tag"] == tag:
+        training.load(kept)
+    every = training.settings.measure_every
+    while training.step < training.total:
+        if context.should_stop():
+            context.checkpoints.save(training.step, {"tag": tag, **training.state()})
+        stop_if_asked(context)
+        with context.lock:
+            training.update()
+        last = training.step == training.total
+        numbers: Numbers = {}
+        if training.step % every == 0 or last:
+            numbers = training.means(training.step % every or every) | measured(training.teacher, training.lesson.tests, context)
+        yield training.step, numbers
+        if (numbers and not last) or context.save_now():
+            context.checkpoints.save(training.step, {"tag": tag, **training.state()})
+    return training.teacher
+
+
+def losses(found: Segmenter, x: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy of each pixel `(B, H, W)`, 0 where there is no class."""
+    return F.cross_entropy(found.logits(x), y.to(found.device).long(), ignore_index=IGNORE, reduction="none")
+
+
+def measured(found: Segmenter, tests: Mapping[str, Scenes], context: Context) -> Numbers:
+    """mIoU and IoU of each class in every domain."""
+    numbers = {}
+    for domain, scenes in tests.items():
+        matrix = matrices(found, scenes, context).sum(dim=0)
+        by_class = dict(zip(found.names, iou(matrix).tolist(), strict=True))
+        numbers[f"{domain}_miou"] = mean_iou(matrix)
+        numbers |= {f"{domain}_iou {name}": value for name, value in by_class.items() if not math.isnan(value)}
+    return numbers
+
+
+def matrices(found: Segmenter, scenes: Scenes, context: Context) -> Tensor:
+    """The confusion matrix of each picture `(n, classes, classes)` int64; the lock is taken a batch at a time."""
+    rows = []
+    for x, y in scenes.batches(AT_ONCE):
+        stop_if_asked(context)
+        with context.lock:
+            said = found.places(x)
+        rows += [confusion(truth, places, len(found.names)) for truth, places in zip(y, said, strict=True)]
+    return torch.stack(rows)
+
+
+def groups(network: nn.Module, settings: SegmentSettings) -> list[dict[str, Any]]:
+    """The optimizer's groups: backbone and head, each with and without decay; normalisations and biases have none."""
+    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        factor = settings.head_factor if name.startswith(HEAD) else 1.0
+        found.setdefault((factor, settings.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
+    return [{"params": params, "factor": factor, "weight_decay": decay} for (factor, decay), params in found.items()]
+
+
+def pace(step: int, total: int, warm_up: int) -> float:
+    """Share of the learning rate in update `step`: a linear rise, times a line down to 0 (poly schedule of power 1)."""
+    return min(1.0, (step + 1) / (warm_up + 1)) * (1 - step / total)
+
+
+@torch.no_grad()
+def follow(teacher: nn.Module, student: nn.Module, keep: float) -> None:
+    """teacher ← keep · teacher + (1 − keep) · student, for weights and running statistics; counters are copied."""
+    of_student = student.state_dict()
+    for name, mean in teacher.state_dict().items():
+        if mean.is_floating_point():
+            mean.lerp_(of_student[name], 1 - keep)
+        else:
+            mean.copy_(of_student[name])
