@@ -83,7 +83,7 @@ def shares_in(items: Sequence[LabelledImage], place: int) -> dict[str, float]:
 def _normed(column: str, values: Mapping[str, float]) -> dict[str, float]:
     total = sum(values.values())
     if not values or min(values.values()) < 0 or not total > 0:
-        raise ShiftlabError(f"The shares of {column} must be 0 or more, and not all of them 0. Estimate them, or give others.")
+        raise ShiftlabError(f"The shares of {column} must be 0 or more, and not all of them 0. Give others.")
     return {value: share / total for value, share in values.items()}
 
 
