@@ -17,6 +17,7 @@ from core.adaptation.audit import AUDIT, Question, audit
 from core.adaptation.carry import take_over
 from core.adaptation.classifier import ClassifierSettings, load_classifier
 from core.adaptation.classify import ArmName, Domains, classify
+from core.adaptation.oneshot_jobs import GenerateTask, PersonaliseTask
 from core.adaptation.pairs import in_order, pairs
 from core.adaptation.report import Study, export
 from core.adaptation.share_jobs import SharesTask
@@ -133,7 +134,11 @@ def in_foreground(task: Task, folder: Path, name: str, tools: Tools) -> Iterator
     for event in task.run(folder, replace(tools, context=replace(tools.context, checkpoints=checkpoints))):
         if event.numbers:
             run.add_numbers(event)
+        if event.images is not None:
+            run.add_samples(event.step, event.images)
         yield event
 
 
-TASKS: dict[str, type[Task]] = {task.kind: task for task in (AdaptTask, ClassifyTask, AuditTask, SharesTask)}
+TASKS: dict[str, type[Task]] = {
+    task.kind: task for task in (AdaptTask, ClassifyTask, AuditTask, SharesTask, PersonaliseTask, GenerateTask)
+}

@@ -195,6 +195,12 @@ def to_tensor(images: list[Image.Image], size: int) -> Tensor:
     return pixels.permute(0, 3, 1, 2).to(torch.float32).div(127.5).sub(1.0).contiguous()
 
 
+def whole_tensor(image: Image.Image) -> Tensor:
+    """A picture as it is, whatever its sides: `(3, H, W)` float32 in [-1, 1]."""
+    pixels = torch.from_numpy(np.array(image.convert("RGB")))  # (H, W, 3) uint8
+    return pixels.permute(2, 0, 1).to(torch.float32).div(127.5).sub(1.0).contiguous()
+
+
 def to_mask(image: Image.Image, size: int) -> Tensor:
     """A black and white picture → `(1, 1, size, size)` float32 in [0, 1], 1 where it is white."""
     return (to_tensor([image.convert("RGB")], size)[:, :1] + 1.0) / 2.0
