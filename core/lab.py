@@ -43,7 +43,8 @@ from core.models.download import download
 from core.models.edit_shelf import EditEntry, EditShelf
 from core.models.identity import Identity
 from core.models.precision import dtype_of
-from core.models.shelf import KINDS, Loaded, Shelf
+from core.models.shelf import KINDS, TEXT_TO_IMAGE, Loaded, Shelf
+from core.models.text_to_image import TextToImage
 from core.types import Context, Edit, EditRequest, EditResult, Method, Settings, ShiftlabError, StepEvent, TrainRequest
 
 STALE = "The lab ended while this was running. It can be resumed from its last saved step."
@@ -96,6 +97,7 @@ class Lab(Desk):
         self.base: Base | None = self.shelf.load("base")
         self.clip: Clip | None = self.shelf.load("clip")
         self.identity: Identity | None = self.shelf.load("identity")
+        self._text_to_image: TextToImage | None = None
         self.fetches = Fetcher(self._download)
         self.perceptual = perceptual_of_identity(self.identity) if self.identity else None
         self.store = TrajectoryStore(self.home / "cache" / "trajectories")
@@ -125,6 +127,7 @@ class Lab(Desk):
             perceptual=self.perceptual,
             store=self.store,
             measured=self.measured,
+            text_to_image=self.text_to_image,
             device=self.device,
             dtype=self.dtype,
             lock=self.lock,
@@ -140,18 +143,31 @@ class Lab(Desk):
     # ---- models
 
     def models(self) -> list[Loaded]:
-        """What is loaded, and why: base, CLIP, identity."""
-        return [self.shelf.told(kind, getattr(self, kind)) for kind in KINDS]
+        """What is loaded, and why: base, CLIP, identity, and the text-to-image model, loaded or yet to be."""
+        last, model = TEXT_TO_IMAGE, self._text_to_image
+        told = self.shelf.told(last, model) if model is not None else self.shelf.told_unloaded(last)
+        return [*(self.shelf.told(kind, getattr(self, kind)) for kind in KINDS), told]
+
+    def text_to_image(self) -> TextToImage:
+        """The text-to-image model that was chosen, else the embedded one; loaded once. Raises ShiftlabError where there is none."""
+        if self._text_to_image is None:
+            self._text_to_image = self.shelf.load(TEXT_TO_IMAGE)
+        if self._text_to_image is None:
+            raise ShiftlabError(
+                f"There is no text-to-image model ({self.shelf.why(TEXT_TO_IMAGE)}). Choose a Stable Diffusion 1.x folder on the Models "
+                "tab, or run `python -m core.pretrain.streets_sd`."
+            )
+        return self._text_to_image
 
     def use(self, kind: str, reference: str) -> Switched:
-        """Changes the base, the CLIP model or the identity encoder, for good: the choice outlives the lab. reference: see `Shelf.use`.
+        """Changes one of the four models for good: the choice outlives the lab. reference: see `Shelf.use`.
 
         Raises ShiftlabError, and changes nothing, where the model cannot be loaded or a job that needs the present one is not over.
         """
         if any(job.live for job in self.jobs.list()):
             raise ShiftlabError("A run is under way or waiting, and it needs the models that are loaded. Cancel it, or wait for its end.")
         before = {entry.key: entry.name for entry in self.edits() if entry.usable}
-        setattr(self, kind, model := self.shelf.use(kind, reference))
+        setattr(self, "_text_to_image" if kind == TEXT_TO_IMAGE else kind, model := self.shelf.use(kind, reference))
         if kind == "identity":
             self.perceptual = perceptual_of_identity(model)
         self._probe = None

@@ -14,7 +14,7 @@ from core.models.facts import Facts
 from core.types import ShiftlabError
 
 AS_BASE, AS_EDIT, AS_FILE = "a base", "an edit of the loaded base", "a file in its family's own layout"
-AS_CLIP, AS_IDENTITY = "a CLIP model", "an identity encoder"
+AS_CLIP, AS_IDENTITY, AS_TEXT_TO_IMAGE = "a CLIP model", "an identity encoder", "a text-to-image model"
 USES = {
     "folder": [AS_BASE, AS_FILE],
     "ddpm": [AS_BASE, AS_EDIT],
@@ -23,11 +23,13 @@ USES = {
     "asyrp": [AS_EDIT],
     "clip": [AS_CLIP],
     "identity": [AS_IDENTITY],
+    "text_to_image": [AS_TEXT_TO_IMAGE],
 }
 DOMAINS = ["photo of a face", "photo", "photo of a church", "photo of a bedroom", "photo of a cat", "photo of a dog"]
 WHAT = (
     '<h2 class="heading">Bring a model</h2><p class="help">A diffusers folder, a DDPM or guided-diffusion checkpoint '
-    "(P2, ILVR, SDFT, ADM-256), an edit, a CLIP model or a face encoder. It is only read: nothing in a file is ever executed.</p>"
+    "(P2, ILVR, SDFT, ADM-256), an edit, a CLIP model, a face encoder, or a pipeline of Stable Diffusion 1.x. It is only read: nothing "
+    "in a file is ever executed.</p>"
 )
 
 

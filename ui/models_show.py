@@ -1,4 +1,4 @@
-"""What the Models tab shows: the three that are loaded, all that can be, and what a file was found to be. Only HTML is made here."""
+"""What the Models tab shows: those that are loaded, all that can be, and what a file was found to be. Only HTML is made here."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from core.models.facts import Facts, bytes_of
 from core.models.shelf import EMBEDDED, Loaded
 from core.models.zoo import Installed, ZooEntry, entry_of, in_mirror
 
-TITLES = {"base": "Base", "clip": "CLIP", "identity": "Identity"}
-GROUPS = {"base": "Bases", "clip": "CLIP models", "identity": "Identity encoders"}
+TITLES = {"base": "Base", "clip": "CLIP", "identity": "Identity", "text_to_image": "Text to image"}
+EMBEDDED_SHOWS = {"text_to_image": "drawn streets and portraits"}  # and the others drawn portraits
+GROUPS = {"base": "Bases", "clip": "CLIP models", "identity": "Identity encoders", "text_to_image": "Text-to-image models"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def lines(
 
 
 def _embedded(used: Loaded) -> Line:
-    return Line(used.kind, EMBEDDED, "The lab's own", "embedded · drawn portraits", state="in use" if used.embedded else "here")
+    shows = EMBEDDED_SHOWS.get(used.kind, "drawn portraits")
+    return Line(used.kind, EMBEDDED, "The lab's own", f"embedded · {shows}", state="in use" if used.embedded else "here")
 
 
 def _known(entry: ZooEntry, used: Loaded, model: Installed | None, fetch: Fetch | None, mirror: Path | None) -> Line:
@@ -78,7 +80,7 @@ def _brought(model: Installed, used: Loaded) -> Line:
 
 
 def loaded_html(models: Iterable[Loaded]) -> str:
-    """Three cards: what is loaded, why, from where, how large, and what it is for."""
+    """A card each: what is loaded, why, from where, how large, and what it is for."""
     return '<div class="models-loaded">' + "".join(map(_card_html, models)) + "</div>"
 
 
@@ -128,8 +130,8 @@ def _card_html(loaded: Loaded) -> str:
 def _loaded_facts(loaded: Loaded) -> dict[str, str]:
     return {
         "images": _joined([_pixels(loaded.image_size), loaded.domain]),
-        "parameters": f"{loaded.parameters / 1e6:.1f} million",
-        "memory": _joined([size(loaded.memory), loaded.device, f"computes in {loaded.precision}"]),
+        "parameters": f"{loaded.parameters / 1e6:.1f} million" if loaded.parameters else "",
+        "memory": _joined([size(loaded.memory), loaded.device, f"computes in {loaded.precision}"]) if loaded.memory else "",
         "on disk": size(loaded.disk),
         "from": _short(loaded.where),
         "fingerprint": loaded.fingerprint,

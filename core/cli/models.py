@@ -26,7 +26,7 @@ ImageSize = IMAGE_SIZE.annotation
 HeadChannels = HEAD_CHANNELS.annotation
 Device = DEVICE.annotation
 Checkpoints = CHECKPOINTS.annotation
-NAME_HELP = "A name as `models list` has it, a hub id (owner/repository), or a CLIP as open_clip has it (MODEL:TAG)."
+NAME_HELP = "A name as `models list` has it, a hub id ([text-to-image:]owner/repository), or a CLIP as open_clip has it (MODEL:TAG)."
 Name = Annotated[str, typer.Argument(help=NAME_HELP, show_default=False)]
 ClipName = Annotated[str, typer.Option(help="open_clip's name of the model whose weights a file holds.", show_default="none")]
 

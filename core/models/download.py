@@ -168,7 +168,7 @@ def _check_space(entry: ZooEntry, remotes: list[Remote], partial: Path) -> int:
     total = sum(size or 0 for size in sizes)
     if None in sizes:
         total = max(total, (entry.megabytes or 0) * MEGABYTE)
-    here = sum(file.stat().st_size for file in partial.iterdir() if file.is_file())
+    here = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
     free = shutil.disk_usage(partial).free
     if total - here + SPARE > free:
         raise ShiftlabError(
@@ -183,6 +183,7 @@ def _fetch(entry: ZooEntry, remote: Remote, folder: Path, should_stop: Callable[
     path, part = folder / remote.name, folder / f"{remote.name}.part"
     if path.is_file():  # of an earlier attempt, checked then
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     offset = part.stat().st_size if part.is_file() else 0
     if remote.bytes is None or offset < remote.bytes:
         offset, chunks = remote.read(offset)

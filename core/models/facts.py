@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["folder", "ddpm", "guided", "asyrp", "edit", "clip", "identity"]
+Kind = Literal["folder", "ddpm", "guided", "asyrp", "edit", "clip", "identity", "text_to_image"]
 ENABLES = {
     "folder": "a base: everything that the lab does with a diffusion model",
     "ddpm": "a base, or, where its base is named, an edit of DiffusionCLIP",
@@ -15,6 +15,7 @@ ENABLES = {
     "edit": "an edit, on the base that its card names",
     "clip": "the CLIP model: directions between prompts, and the score S_dir",
     "identity": "the identity encoder: the identity score, and its loss in fine-tuning",
+    "text_to_image": "the text-to-image model: DATUM, on one image",
 }
 
 

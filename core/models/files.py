@@ -24,9 +24,11 @@ from core.models.encoders import encoder_facts, encoder_kind
 from core.models.facts import Facts, bytes_of
 from core.models.fingerprint import weights_hash
 from core.models.mapping import DDPMConfig, ddpm_to_diffusers, guided_to_diffusers
+from core.models.pipeline_folder import is_pipeline
 from core.models.precision import best_dtype
 from core.models.reading import read_content, state_dict_of
 from core.models.recognise import Network, recognise
+from core.models.text_to_image import load_text_to_image
 from core.models.unet_folder import load_weights, read_card, read_unet
 from core.types import Edit, EditCard, ShiftlabError
 
@@ -38,6 +40,8 @@ def inspect(path: Path, *, image_size: int | None = None, head_channels: int | N
     """
     path = Path(path)
     if path.is_dir():
+        if is_pipeline(path):
+            return _pipeline_facts(path)
         return encoder_facts(encoder, path) if (encoder := encoder_kind(path)) else _folder_facts(path)
     if _is_edit(path):
         return _edit_facts(path)
@@ -169,6 +173,16 @@ def _folder_facts(folder: Path) -> Facts:
     unet, card = read_unet(folder), read_card(folder)
     details = {key: str(card[key]) for key in ("name", "domain", "prediction") if card.get(key)} | _unet_details(unet)
     return Facts("folder", "diffusers UNet2DModel", folder, bytes_of(folder), _parameters(unet), weights_hash(unet.state_dict()), details)
+
+
+def _pipeline_facts(folder: Path) -> Facts:
+    model = load_text_to_image(folder)
+    details = {
+        "name": model.name, "images": f"{model.image_size} px", "latents": "×".join(map(str, model.latent_shape)),
+        "prompts": f"{model.tokenizer.model_max_length} tokens", "prediction": model.prediction,
+    }  # fmt: skip
+    title = "diffusers pipeline of Stable Diffusion 1.x"
+    return Facts("text_to_image", title, folder, bytes_of(folder), _parameters(model.model), model.fingerprint, details)
 
 
 def _edit_facts(path: Path) -> Facts:

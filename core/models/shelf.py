@@ -1,4 +1,4 @@
-"""Which base, CLIP and identity encoder a lab works with: the embedded ones, or what was chosen instead and is remembered in the home.
+"""Which models a lab works with: the embedded ones, or what was chosen instead and is remembered in the home.
 
     <home>/models.json      {"base": "<path>", …}, only what is not embedded
     <home>/models/<name>/   fetched and imported models (core/models/zoo.py)
@@ -25,10 +25,14 @@ from core.models.facts import Facts, bytes_of
 from core.models.files import open_base
 from core.models.identity import Identity
 from core.models.identity_bounds import Bounds, keep_bounds, with_kept_bounds
+from core.models.text_to_image import load_text_to_image
 from core.models.zoo import find, installed, models_folder
 from core.types import Edit, ShiftlabError
 
-KINDS = ("base", "clip", "identity")
+KINDS = ("base", "clip", "identity")  # those that a lab loads when it begins
+TEXT_TO_IMAGE = "text_to_image"  # loaded when it is first asked for
+CHOOSABLE = (*KINDS, TEXT_TO_IMAGE)
+FOLDERS = {TEXT_TO_IMAGE: "streets"}  # of embedded models that are not called as their kind
 EMBEDDED = "embedded"
 CHOICES = "models.json"
 UNREADABLE = (ShiftlabError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)  # of a folder of weights
@@ -36,6 +40,7 @@ ENABLES = {
     "base": "every picture: inverting, editing and fine-tuning walk through it",
     "clip": "prompts: directions between them, and the score S_dir",
     "identity": "the identity score, its loss in fine-tuning, and the perceptual distance",
+    TEXT_TO_IMAGE: "DATUM: personalising it on one image, and drawing pictures of prompts",
 }
 
 
@@ -94,10 +99,10 @@ class Shelf:
 
         Raises ShiftlabError, and changes nothing, where it cannot be loaded.
         """
-        if kind not in KINDS:
-            raise ShiftlabError(f"There is no kind of model called {kind!r}. Choose one of: {', '.join(KINDS)}.")
+        if kind not in CHOOSABLE:
+            raise ShiftlabError(f"There is no kind of model called {kind!r}. Choose one of: {', '.join(CHOOSABLE)}.")
         embedded = reference == EMBEDDED
-        path = self.checkpoints / kind if embedded else find(reference, self.home, self.mirror)
+        path = self._embedded(kind) if embedded else find(reference, self.home, self.mirror)
         try:
             model = self.open(kind, path)
         except UNREADABLE as error:
@@ -110,6 +115,8 @@ class Shelf:
         """A model from its folder or file, on the lab's device."""
         if kind == "base":
             return open_base(path, device=self.device, dtype=self.dtype)
+        if kind == TEXT_TO_IMAGE:
+            return load_text_to_image(path, device=self.device, dtype=self.dtype)
         encoder = open_encoder("clip" if kind == "clip" else "identity", path, device=self.device)
         return with_kept_bounds(encoder, self.home) if isinstance(encoder, Identity) else encoder
 
@@ -120,7 +127,7 @@ class Shelf:
     def told(self, kind: str, model: Any | None) -> Loaded:
         """A model as the page tells of it."""
         where = self._where[kind]
-        enables, embedded = ENABLES[kind], where == self.checkpoints / kind
+        enables, embedded = ENABLES[kind], where == self._embedded(kind)
         if model is None:
             return Loaded(kind, "", where, embedded, self._why[kind], enables)
         network = model.unet if kind == "base" else model.model
@@ -134,6 +141,17 @@ class Shelf:
             bytes_of(where), model.image_size, getattr(model, "domain", "") or str(card.get("domain", "")), _bounds_said(model),
         )  # fmt: skip
 
+    def told_unloaded(self, kind: str) -> Loaded:
+        """What will be loaded of a kind when it is first asked for, as far as can be told without loading it."""
+        chosen = self._choices().get(kind)
+        where = Path(chosen) if chosen else self._embedded(kind)
+        if not where.exists():
+            return Loaded(kind, "", where, not chosen, "none" if not chosen else f"{where.name}, which was chosen, is gone", ENABLES[kind])
+        why = "chosen on the Models tab" if chosen else EMBEDDED
+        return Loaded(
+            kind, _card_name(where), where, not chosen, why, ENABLES[kind], disk=bytes_of(where), note="Loaded when it is first asked for.",
+        )  # fmt: skip
+
     def add(self, facts: Facts, name: str, domain: str = "") -> str:
         """Imports what was inspected as `<home>/models/<name>/`, in the form that the lab opens, with a card. Returns the name.
 
@@ -141,7 +159,7 @@ class Shelf:
         """
         name = _folder_name(name or facts.path.stem)
         folder = self._new_folder(name)
-        if facts.kind in ("clip", "identity"):
+        if facts.kind in ("clip", "identity", TEXT_TO_IMAGE):
             take_encoder(facts, folder, name)
         else:
             convert_to_folder(facts.path, folder, name=name, domain=domain, **facts.said)
@@ -184,7 +202,7 @@ class Shelf:
         with_kept_bounds(identity, self.home)
 
     def _load_embedded(self, kind: str, lost: str) -> Any | None:
-        folder = self.checkpoints / kind
+        folder = self._embedded(kind)
         if not folder.is_dir():
             self._note(kind, folder, f"none{lost}")
             return None
@@ -201,11 +219,15 @@ class Shelf:
 
     def _choices(self) -> dict[str, str]:
         """A file that is missing or damaged means that nothing was chosen."""
+    def _embedded(self, kind: str) -> Path:
+        """Where the embedded model of a kind lies, if there is one."""
+        return self.checkpoints / FOLDERS.get(kind, kind)
+
         try:
             choices = json.loads((self.home / CHOICES).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return {kind: choices[kind] for kind in KINDS if isinstance(choices.get(kind), str)} if isinstance(choices, dict) else {}
+        return {kind: choices[kind] for kind in CHOOSABLE if isinstance(choices.get(kind), str)} if isinstance(choices, dict) else {}
 
     def _remember(self, kind: str, path: Path | None) -> None:
         choices = {name: chosen for name, chosen in self._choices().items() if name != kind}
@@ -224,6 +246,14 @@ def _folder_name(name: str) -> str:
     plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "-" for letter in name.strip()).strip("-.")
     if not plain:
         raise ShiftlabError("The model has no name. Give it one of letters and digits.")
+def _card_name(folder: Path) -> str:
+    """The name on a folder's card, else the folder's own."""
+    try:
+        return str(json.loads((folder / "card.json").read_text(encoding="utf-8"))["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder.name
+
+
     return plain[:60]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from core.models.fingerprint import weights_hash
@@ -22,6 +22,8 @@ from core.process.ddim import eps_from_velocity
 from core.process.noise import ItemNoise
 from core.process.schedule import Schedule
 from core.types import EpsModel
+
+OLD_PREFIX = "text_model."  # of the text encoder's weights in the memory of transformers before 5
 
 
 class TextToImage:
@@ -58,7 +60,13 @@ class TextToImage:
     def fingerprint(self) -> str:
         """The hash of the weights of all three networks."""
         parts = {"vae": self.vae, "text_encoder": self.text_encoder, "unet": self.unet}
-        return weights_hash({f"{part}.{name}": value for part, net in parts.items() for name, value in net.state_dict().items()})
+        names = ((part, name, value) for part, network in parts.items() for name, value in network.state_dict().items())
+        return weights_hash({f"{part}.{name.removeprefix(OLD_PREFIX)}": value for part, name, value in names})
+
+    @property
+    def model(self) -> nn.Module:
+        """All three networks as one module: for counting what they hold."""
+        return nn.ModuleList([self.vae, self.text_encoder, self.unet])
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """The prompts as the UNet reads them, float32 `(B, L, D)`; what exceeds the tokenizer's length is cut off. "" is no prompt."""

@@ -20,11 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.models.clip_hub import hub_of
 from core.types import ShiftlabError
 
-Kind = Literal["base", "clip", "identity"]
+Kind = Literal["base", "clip", "identity", "text_to_image"]
 TABLE = Path(__file__).with_name("zoo.json")
 MIRROR_VARIABLE = "SHIFTLAB_MODELS"
 WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 CARD = "card.json"
+TEXT_TO_IMAGE_PREFIX = "text-to-image"
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
 
@@ -44,6 +45,20 @@ FILES: dict[str, tuple[Wanted, ...]] = {
         Wanted(("scheduler_config.json",), optional=True),
     ),
     "clip": (Wanted(("open_clip_config.json",)), Wanted(("open_clip_model.safetensors",))),
+    "text_to_image": (
+        Wanted(("model_index.json",)),
+        Wanted(("scheduler/scheduler_config.json",)),
+        Wanted(("tokenizer/vocab.json",)),
+        Wanted(("tokenizer/merges.txt",)),
+        Wanted(("tokenizer/tokenizer_config.json",)),
+        Wanted(("tokenizer/special_tokens_map.json",), optional=True),
+        Wanted(("text_encoder/config.json",)),
+        Wanted(("vae/config.json",)),
+        Wanted(("unet/config.json",)),
+        Wanted(("text_encoder/model.fp16.safetensors", "text_encoder/model.safetensors")),
+        Wanted(("vae/diffusion_pytorch_model.fp16.safetensors", "vae/diffusion_pytorch_model.safetensors")),
+        Wanted(("unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.safetensors")),
+    ),
 }
 
 
@@ -91,7 +106,8 @@ def zoo() -> tuple[ZooEntry, ...]:
 
 
 def entry_of(name: str) -> ZooEntry:
-    """The table's entry of this name or hub id; else one for a base at a hub id ("owner/repository"), or a CLIP ("ViT-L-14:openai").
+    """The table's entry of this name or hub id; else one for a base at a hub id ("owner/repository"), a CLIP ("ViT-L-14:openai"), or a
+    text-to-image model ("text-to-image:owner/repository").
 
     Raises ShiftlabError for what is none of these.
     """
@@ -99,6 +115,8 @@ def entry_of(name: str) -> ZooEntry:
         if name in (entry.name, entry.hub):
             return entry
     model, _, tag = name.partition(":")
+    if model == TEXT_TO_IMAGE_PREFIX and _HUB_ID.fullmatch(tag):
+        return ZooEntry(name=tag.replace("/", "--"), kind="text_to_image", title=tag, hub=tag, note="Not in the table; see its page.")
     if tag and "/" not in name:
         here = next((entry for entry in zoo() if entry.hub == hub_of(model, tag)), None)
         title, note = f"CLIP {model} ({tag})", "One of open_clip's; its licence is on its page."
@@ -106,7 +124,10 @@ def entry_of(name: str) -> ZooEntry:
     if _HUB_ID.fullmatch(name):
         return ZooEntry(name=name.replace("/", "--"), kind="base", title=name, hub=name, note="Not in the table; see its page.")
     known = ", ".join(entry.name for entry in zoo())
-    raise ShiftlabError(f"There is no model called {name!r}. Name a hub id (owner/repository), an open_clip MODEL:TAG, or one of: {known}.")
+    raise ShiftlabError(
+        f"There is no model called {name!r}. Name a hub id (owner/repository, or "
+        f"{TEXT_TO_IMAGE_PREFIX}:owner/repository), an open_clip MODEL:TAG, or one of: {known}."
+    )
 
 
 def models_folder(home: Path) -> Path:
@@ -123,7 +144,7 @@ def installed(home: Path) -> list[Installed]:
             kind = card["kind"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        size = sum(file.stat().st_size for file in path.parent.iterdir() if file.is_file())
+        size = sum(file.stat().st_size for file in path.parent.rglob("*") if file.is_file())
         found.append(Installed(path.parent.name, kind, path.parent, size, card))
     return found
 

@@ -9,13 +9,20 @@ import open_clip
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
 
+from core.lab import Lab
 from core.models.clip_tokenizer import clip_tokenizer
+from core.models.download import download
+from core.models.files import inspect
+from core.models.shelf import TEXT_TO_IMAGE, Shelf
 from core.models.text_to_image import load_text_to_image
+from core.models.zoo import entry_of, installed
 from core.process.noise import ItemNoise
 from core.process.sampling import generate, last
 from core.process.timesteps import leading_timesteps
 from core.types import ShiftlabError
+from tests.tiny import drained, write_models
 from tests.tiny_text_to_image import IMAGE_SIZE, LATENT_SIZE, LENGTH, WIDTH, write_text_to_image
 
 PROMPTS = ["a photo of a car", "snow"]
@@ -117,3 +124,56 @@ def test_a_fault_is_a_sentence(copied, change, words):
 
 def _set(path, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_weights_in_the_names_of_older_transformers_are_the_same(copied, model):
+    path = copied / "text_encoder" / "model.safetensors"
+    weights = {f"text_model.{name.removeprefix('text_model.')}": value for name, value in load_file(path).items()}
+    save_file(weights, path, {"format": "pt"})
+    assert load_text_to_image(copied, dtype=torch.float32).fingerprint == model.fingerprint
+
+
+def test_the_shelf_opens_tells_and_takes_it(folder, model, tmp_path):
+    shutil.copytree(folder, tmp_path / "checkpoints" / "streets")
+    shelf = Shelf(tmp_path / "home", tmp_path / "checkpoints", torch.device("cpu"), torch.float32)
+    unloaded = shelf.told_unloaded(TEXT_TO_IMAGE)
+    assert unloaded.model == "streets" and unloaded.embedded and unloaded.disk > 0 and not unloaded.memory
+    assert shelf.load(TEXT_TO_IMAGE).fingerprint == model.fingerprint == shelf.told(TEXT_TO_IMAGE, shelf.load(TEXT_TO_IMAGE)).fingerprint
+    facts = inspect(folder)
+    assert facts.kind == "text_to_image" and facts.details["images"] == f"{IMAGE_SIZE} px" and facts.fingerprint == model.fingerprint
+    name = shelf.add(facts, "mine")
+    assert shelf.use(TEXT_TO_IMAGE, name).fingerprint == model.fingerprint
+    again = Shelf(tmp_path / "home", tmp_path / "checkpoints", torch.device("cpu"), torch.float32)
+    assert not again.told_unloaded(TEXT_TO_IMAGE).embedded and again.told_unloaded(TEXT_TO_IMAGE).model == "mine"
+    shutil.rmtree(tmp_path / "home" / "models" / "mine")
+    assert "is gone" in again.told_unloaded(TEXT_TO_IMAGE).why and again.load(TEXT_TO_IMAGE) is not None
+    assert "mine" in again.why(TEXT_TO_IMAGE)
+
+
+def test_the_lab_loads_it_once_and_when_asked(folder, tmp_path):
+    write_models(tmp_path / "checkpoints")
+    shutil.copytree(folder, tmp_path / "checkpoints" / "streets")
+    lab = Lab(tmp_path / "home", tmp_path / "checkpoints", "cpu", precision="fp32")
+    try:
+        assert lab.models()[-1].memory == 0
+        given = lab.context().text_to_image()
+        assert given is lab.text_to_image() and lab.models()[-1].parameters == sum(p.numel() for p in given.model.parameters())
+        shutil.rmtree(tmp_path / "checkpoints" / "streets")
+        lab._text_to_image = None
+        with pytest.raises(ShiftlabError, match="no text-to-image model"):
+            lab.context().text_to_image()
+    finally:
+        lab.close()
+
+
+def test_a_pipeline_is_fetched_with_all_its_parts(folder, model, tmp_path):
+    mirror = tmp_path / "mirror" / "someone" / "tiny"
+    shutil.copytree(folder, mirror)
+    (mirror / "safety_checker").mkdir()
+    entry = entry_of("text-to-image:someone/tiny")
+    events, fetched = drained(download(entry, tmp_path / "home", mirror=tmp_path / "mirror"))
+    assert events and load_text_to_image(fetched, dtype=torch.float32).fingerprint == model.fingerprint
+    assert not (fetched / "safety_checker").exists() and installed(tmp_path / "home")[0].kind == "text_to_image"
+    (mirror / "vae" / "config.json").unlink()
+    with pytest.raises(ShiftlabError, match=r"has no vae/config\.json"):
+        drained(download(entry, tmp_path / "other", mirror=tmp_path / "mirror"))
