@@ -56,8 +56,8 @@ ABOUT = {
         Slot("Domain classifier"), TUNED, offer="Train a domain classifier", learns="both",
     ),
     "ddib": About(
-        "Into noise with the loaded base, out of it with one tuned to another domain.",
-        TUNED, None, teacher=TEACHERS, offer="Tune a second base",
+        "Into noise with the loaded base, out of it with a second one: tuned to another domain, or kept under Models.",
+        Slot("Second base", "tuned"), None, teacher=TEACHERS, offer="Tune a second base",
     ),
     "sdft": About(
         "Tunes the base to a small target set, whose gaps its former self fills; then redraws with it.",
@@ -66,6 +66,10 @@ ABOUT = {
     "domainstudio": About(
         "Tunes the base to about ten pictures and keeps the variety it had; then redraws with it.",
         OWN_BASE, None, offer="Tune a base to a few pictures", draws=True, learns="target",
+    ),
+    "datum": About(
+        "Draws from a prompt with a text-to-image model that learned one target picture: over yours, or out of noise alone.",
+        Slot("Personalised model"), None, False, offer="Learn one target picture", learns="target",
     ),
 }  # fmt: skip
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import gradio as gr
 
-from core.lab import Switched
 from core.models.convert import convert_to_checkpoint
 from core.models.facts import Facts
 from core.models.files import inspect
@@ -18,8 +17,9 @@ from core.types import ShiftlabError
 from ui.edit_show import alert
 from ui.models_bring import AS_EDIT, AS_FILE, Bring, build_bring, chosen_path, offered
 from ui.models_more import More, build_more, measured
-from ui.models_show import TITLES, facts_html, lines, list_html, loaded_html
+from ui.models_show import facts_html, lines, list_html, loaded_html
 from ui.state import SESSION_SECONDS, Shared
+from ui.tuned_base import switched_html
 
 POLL_SECONDS = 1.0
 # The list is one piece of HTML; a click on one of its buttons tells what to do with which model. The second click of a double click is
@@ -98,7 +98,7 @@ class ModelsTab:
         if what in ("remove", "fetch") and asked != (what, name):
             return self._done(values, lambda: None)
         do = {
-            "use": lambda: _switched(kind, self.lab.use(kind, name)),
+            "use": lambda: switched_html(kind, self.lab.use(kind, name)),
             "fetch": lambda: self._fetch(name),
             "again": lambda: self._fetch(name),
             "stop": lambda: self.lab.fetches.stop(name),
@@ -195,16 +195,3 @@ class ModelsTab:
         outputs = [self.loaded, self.list, self.message, *self.bring.outputs()]
         inputs = {self.looking, self.more.reference, self.more.people, self.more.align, *self.bring.inputs()}
         return event(handler, inputs, outputs, show_progress="hidden", api_visibility="private", **options)
-
-
-def _switched(kind: str, change: Switched) -> str:
-    """What a new model means for the work at hand."""
-    said = f"{TITLES[kind]} is now “{change.model}”. Prompts and settings stay as they are."
-    if kind != "base" or not change.lost:
-        return alert(said, calm=True)
-    names = ", ".join(f"“{name}”" for name in change.lost)
-    several = len(change.lost) > 1
-    return alert(
-        f"{said} {'The edits' if several else 'The edit'} {names} {'belong' if several else 'belongs'} to the base before, and cannot be "
-        "used until it is loaded again; fine-tune anew for this one."
-    )

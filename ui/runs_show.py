@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from core.jobs.export import card_of
 from ui.forms import label_of
+from ui.methods import about
 from ui.tune_watch import STATES, age, data_uri, duration, pill, samples_html
 
 ALL = "all"
@@ -68,7 +70,7 @@ def run_html(lab: Any, job: Any) -> str:
     message = f'<p class="{tone}">{escape(job.message)}</p>' if job.message else ""
     facts = " · ".join([f"<span>{word}</span>" for word in _facts(job)])
     head = f'<div class="job-head"><b>{escape(job.name)}</b>{pill(job.state)}</div><p class="help">{facts}</p>{message}'
-    return f'<div class="job">{head}</div>{_scores_html(job)}{samples_html(lab.sample_strip(job.id))}{_settings_html(lab, [job])}'
+    return f'<div class="job">{head}</div>{_scores_html(job)}{_samples(job, lab.sample_strip(job.id))}{_settings_html(lab, [job])}'
 
 
 def compare_html(lab: Any, one: Any, other: Any) -> str:
@@ -80,7 +82,11 @@ def compare_html(lab: Any, one: Any, other: Any) -> str:
 def _half_html(lab: Any, job: Any) -> str:
     strip = lab.sample_strip(job.id)
     last = [strip[0], strip[-1]] if len(strip) > 1 else strip
-    return f'<div class="job-head"><b>{escape(job.name)}</b>{pill(job.state)}</div>{_scores_html(job)}{samples_html(last)}'
+    return f'<div class="job-head"><b>{escape(job.name)}</b>{pill(job.state)}</div>{_scores_html(job)}{_samples(job, last)}'
+
+
+def _samples(job: Any, strip: list[tuple[int, list[Path]]]) -> str:
+    return samples_html(strip, free=about(job.method).learns == "target")
 
 
 def _facts(job: Any) -> list[str]:

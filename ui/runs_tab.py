@@ -16,6 +16,7 @@ from ui.plots import loss_figure
 from ui.runs_show import ALL, NO_MATCH, NO_RUNS, STATE_CHOICES, compare_html, list_html, matching, run_html
 from ui.state import SESSION_SECONDS, Shared, ToEdit
 from ui.tune_watch import age
+from ui.tuned_base import makes_base, use_as_base
 
 POLL_SECONDS = 2.0
 # The list is one piece of HTML; a click anywhere in it tells which run it hit.
@@ -78,6 +79,7 @@ class RunsTab:
                 )  # fmt: skip
                 self.resume = gr.Button("Resume", size="sm", variant="primary", visible=False, min_width=90, scale=0, elem_id="runs-resume")
                 self.try_it = gr.Button("Try it", size="sm", variant="primary", visible=False, min_width=80, scale=0, elem_id="runs-try")
+                self.as_base = gr.Button("Use as base", size="sm", visible=False, min_width=110, scale=0, elem_id="runs-as-base")
                 self.export = gr.DownloadButton("Export", size="sm", min_width=80, scale=0, elem_id="runs-export")
                 self.delete = gr.Button("Delete", size="sm", min_width=80, scale=0, elem_id="runs-delete")
             with gr.Row(elem_classes="confirm", visible=False) as self.confirm:
@@ -126,7 +128,8 @@ class RunsTab:
             self.card: gr.update(visible=True),
             self.against: gr.update(choices=choices, value=other.id if other else "", visible=len(jobs) > 1),
             self.resume: gr.update(visible=job.resumable and other is None),
-            self.try_it: gr.update(visible=job.state == "done" and other is None),
+            self.try_it: gr.update(visible=job.kind == "tune" and job.state == "done" and other is None),
+            self.as_base: gr.update(visible=makes_base(job) and other is None),
             self.export: gr.update(value=str(self._zip(job)), visible=not job.live) if not job.live else gr.update(visible=False),
             self.delete: gr.update(visible=not job.live),
             self.detail: compare_html(self.lab, job, other) if other else run_html(self.lab, job),
@@ -165,6 +168,9 @@ class RunsTab:
         key = f"run/{values[self.looking].id}"
         return {self.shared.to_edit: ToEdit(edit_key=key), self.shared.tabs: gr.Tabs(selected="edit")}
 
+    def use_as_base(self, values: Values) -> Updates:
+        return {self.message: use_as_base(self.lab, values[self.looking].id)}
+
     # --- wiring -------------------------------------------------------------------------------------------------------------------
 
     def wire(self) -> None:
@@ -176,12 +182,13 @@ class RunsTab:
         self._on(self.keep.click, lambda values: {self.confirm: gr.update(visible=False)})
         self._on(self.sure.click, self.delete_it)
         self._on(self.resume.click, self.resume_it)
+        self._on(self.as_base.click, self.use_as_base)
         cleared = self.try_it.click(lambda: None, None, self.shared.to_edit, show_progress="hidden", api_visibility="private")
         self._on(cleared.then, self.open_in_edit)  # cleared first, so that the same edit tried twice is a change as well
         self._on(self.timer.tick, self.refresh, queue=False)
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], **options: Any) -> Any:
         inputs = {self.looking, self.words, self.state, self.against}
-        outputs = [self.list, self.message, self.card, self.against, self.resume, self.try_it, self.export, self.delete, self.confirm]
-        outputs += [self.detail, self.curves, self.plot, self.shared.to_edit, self.shared.tabs]
+        outputs = [self.list, self.message, self.card, self.against, self.resume, self.try_it, self.as_base, self.export, self.delete]
+        outputs += [self.confirm, self.detail, self.curves, self.plot, self.shared.to_edit, self.shared.tabs]
         return event(handler, inputs, outputs, show_progress="hidden", api_visibility="private", **options)

@@ -54,6 +54,7 @@ class Watch:
     save: gr.Button
     resume: gr.Button
     try_it: gr.Button
+    as_base: gr.Button
     curves: gr.Column
     plot: gr.Plot
     samples: gr.HTML
@@ -150,6 +151,7 @@ def _watch() -> Watch:
             cancel = gr.Button("Cancel", size="sm", visible=False, min_width=80, scale=0, elem_id="tune-cancel")
             save = gr.Button("Save now", size="sm", visible=False, min_width=90, scale=0, elem_id="tune-save")
             resume = gr.Button("Resume", size="sm", variant="primary", visible=False, min_width=90, scale=0, elem_id="tune-resume")
+            as_base = gr.Button("Use as base", size="sm", visible=False, min_width=110, scale=0, elem_id="tune-as-base")
             try_it = gr.Button("Try it", size="sm", variant="primary", visible=False, min_width=90, scale=0, elem_id="tune-try")
         progress = gr.HTML(EMPTY, elem_id="tune-progress")
     with gr.Column(elem_classes="card curves", visible=False) as curves:
@@ -161,4 +163,4 @@ def _watch() -> Watch:
             "", label="Log", show_label=False, lines=8, max_lines=16, interactive=False, autoscroll=True, buttons=["copy"],
             elem_id="tune-log",
         )  # fmt: skip
-    return Watch(run, progress, cancel, save, resume, try_it, curves, plot, samples, log_fold, log)
+    return Watch(run, progress, cancel, save, resume, try_it, as_base, curves, plot, samples, log_fold, log)

@@ -80,7 +80,7 @@ def submit(lab: Any, method: str, settings: Settings, name: str, seed: int, pict
         name.strip()[:NAME_LENGTH] or default_name(settings, pictures.aim),
         seed=seed,
         target_images=as_seen_by(lab.base, targets) if targets else None,
-        samples=as_seen_by(lab.base, pictures.samples(side)),
+        samples=as_seen_by(lab.base, pictures.samples(side)) if about(method).learns != "target" else None,  # which draws free ones
     )
 
 

@@ -14,12 +14,14 @@ import gradio as gr
 
 from core.types import ShiftlabError
 from ui.edit_show import alert
+from ui.methods import about
 from ui.plots import loss_figure
 from ui.state import SESSION_SECONDS, Shared, ToEdit
 from ui.tune_choose import TuneChooser
 from ui.tune_layout import build_layout
 from ui.tune_request import estimate_html
 from ui.tune_watch import age, log_tail, progress_html, samples_html
+from ui.tuned_base import makes_base, use_as_base
 
 POLL_SECONDS = 1.0
 PLOT_SECONDS = 2.0  # between two figures of a running job
@@ -77,9 +79,13 @@ class TuneTab:
 
     def loaded(self, values: Values) -> Updates:
         """At page load: the run that is under way, else the newest."""
-        jobs = self.lab.list()
+        jobs = self.trainings()
         job = next((job for job in jobs if job.live and job.state != "queued"), jobs[0] if jobs else None)
         return self.show(values[self.seen], job.id if job else "") | self.chooser.new_sets(values)
+
+    def trainings(self) -> list[Any]:
+        """The jobs that train an edit, the newest first; the others have tabs of their own."""
+        return [job for job in self.lab.list() if job.kind == "tune"]
 
     def choose_run(self, values: Values) -> Updates:
         return self.show(values[self.seen], values[self.watch.run] or "")
@@ -95,7 +101,7 @@ class TuneTab:
 
     def poll(self, seen: Seen) -> Updates:
         """Updates for what is not on the page yet; empty when nothing changed."""
-        jobs = self.lab.list()
+        jobs = self.trainings()
         job = next((job for job in jobs if job.id == seen.id), None)
         updates = self._choices(seen, jobs, job)
         row = job and (job.id, job.state, job.step, job.total, job.message, job.position, round(job.eta_s or 0))
@@ -122,6 +128,7 @@ class TuneTab:
             w.save: gr.update(visible=state == "running"),
             w.resume: gr.update(visible=bool(job and job.resumable)),
             w.try_it: gr.update(visible=state == "done"),
+            w.as_base: gr.update(visible=makes_base(job)),
         }
 
     def _pictures(self, seen: Seen, job: Any | None) -> Updates:
@@ -141,7 +148,7 @@ class TuneTab:
         told = (len(strip), strip[-1][0] if strip else 0)
         if told != seen.strip:
             seen.strip = told
-            updates |= {w.samples: samples_html(strip)}
+            updates |= {w.samples: samples_html(strip, free=about(job.method).learns == "target")}
         return updates
 
     def asked(self, what: Callable[[str], None]) -> Callable[[Values], Updates]:
@@ -163,6 +170,10 @@ class TuneTab:
         key = f"run/{values[self.seen].id}"
         return {self.shared.to_edit: ToEdit(edit_key=key), self.shared.tabs: gr.Tabs(selected="edit")}
 
+    def as_base(self, values: Values) -> Updates:
+        """Loads what this run made of the base: from then on every method works on it."""
+        return {self.controls.message: use_as_base(self.lab, values[self.seen].id)}
+
     # --- wiring -------------------------------------------------------------------------------------------------------------------
 
     def wire(self) -> None:
@@ -182,6 +193,7 @@ class TuneTab:
         self._on(w.cancel.click, self.asked(self.lab.cancel))
         self._on(w.save.click, self.asked(self.lab.save_now))
         self._on(w.resume.click, self.asked(self.lab.resume))
+        self._on(w.as_base.click, self.as_base)
         cleared = w.try_it.click(lambda: None, None, shared.to_edit, show_progress="hidden", api_visibility="private")
         self._on(cleared.then, self.try_it)  # cleared first, so that the same edit tried twice is a change as well
         self.timer.tick(self.tick, {self.seen}, self.watch.outputs(), show_progress="hidden", queue=False, api_visibility="private")

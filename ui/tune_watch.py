@@ -79,8 +79,8 @@ def _facts(job: Any) -> list[str]:
     return facts
 
 
-def samples_html(strip: list[tuple[int, list[Path]]]) -> str:
-    """The same pictures, one a row, edited anew as the training went on: steps from left to right."""
+def samples_html(strip: list[tuple[int, list[Path]]], free: bool = False) -> str:
+    """The same pictures, one a row, edited anew as the training went on: steps from left to right. free: drawn anew from the same noise."""
     columns = spread(strip, COLUMNS)
     if not columns:
         return ""
@@ -89,10 +89,12 @@ def samples_html(strip: list[tuple[int, list[Path]]]) -> str:
     for place in range(max(len(paths) for _, paths in columns)):
         cells = (f'<td>{_picture(paths[place], step)}</td>' if place < len(paths) else "<td></td>" for step, paths in columns)
         rows += f"<tr>{''.join(cells)}</tr>"
+    title = "Free samples as it learns" if free else "The same pictures as it learns"
+    said = "Each row begins with the same noise and with no picture: these are the base's own pictures, no edits. " if free else ""
     return (
-        '<div class="samples"><h2 class="heading">The same pictures as it learns</h2><div class="table-wrap">'
+        f'<div class="samples"><h2 class="heading">{title}</h2><div class="table-wrap">'
         f'<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-        '<p class="help">The number above a column is the update at which it was drawn.</p></div>'
+        f'<p class="help">{said}The number above a column is the update at which it was drawn.</p></div>'
     )
 
 

@@ -24,7 +24,7 @@ def test_each_method_brings_its_own_form_and_edits(visitor: Visitor) -> None:
         assert visitor.about[visitor.tab.canvases.row]["visible"] == (method == "sdedit")
         assert visitor.about[c.strengths]["visible"] == (method == "diffusionclip")
     assert [key for _, key in visitor.about[c.edit]["choices"]] == ["my-night", "pencil-sketch", "alien"]
-    assert visitor.about[c.edit]["label"] == "Base tuned to the target" and visitor.values[c.edit] == "pencil-sketch"
+    assert visitor.about[c.edit]["label"] == "Second base" and visitor.values[c.edit] == "pencil-sketch"
 
 
 def test_a_method_that_lacks_an_edit_says_so_and_leads_to_its_training(visitor: Visitor) -> None:

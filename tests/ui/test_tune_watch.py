@@ -62,6 +62,7 @@ def test_samples_stand_one_person_a_row(tmp_path):
     html = tune_watch.samples_html(strip)
     assert html.count("<tr>") == 3 and html.count("data:image/jpeg") == 4 and ">50</th>" in html
     assert tune_watch.samples_html([]) == ""
+    assert "Free samples" not in html and "Free samples" in tune_watch.samples_html(strip, free=True)
     strip[1][1][0].unlink()  # deleted meanwhile
     assert tune_watch.samples_html(strip).count("data:image/jpeg") == 3
 
