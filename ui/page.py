@@ -6,12 +6,12 @@ from typing import Any
 
 import gradio as gr
 
-from ui import data_tab, edit_tab, models_tab, runs_tab, tune_tab
+from ui import adapt_tab, data_tab, edit_tab, models_tab, runs_tab, tune_tab
 from ui.state import create_shared
 from ui.status import status_html
 
 TABS = (
-    ("data", "Data", data_tab), ("edit", "Edit", edit_tab), ("tune", "Tune", tune_tab),
+    ("data", "Data", data_tab), ("edit", "Edit", edit_tab), ("tune", "Tune", tune_tab), ("adapt", "Adapt", adapt_tab),
     ("models", "Models", models_tab), ("runs", "Runs", runs_tab),
 )  # fmt: skip
 STATUS_SECONDS = 1.0

@@ -1,0 +1,68 @@
+"""One job of a step: its line of progress, with Cancel and Resume where they can be pressed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from core.types import ShiftlabError
+from ui.adapt_chain import Doing, Seen, Updates, Values
+from ui.adapt_rail import PILLS, job_facts, job_state
+from ui.tune_watch import age
+
+
+class JobLine:
+    """prefix: of the elem_ids; find: the step's job, from a chain."""
+
+    def __init__(self, lab: Any, prefix: str) -> None:
+        self.lab, self.prefix = lab, prefix
+        self.html = gr.HTML("", elem_id=f"{prefix}-progress", elem_classes="plain")
+        with gr.Row(elem_classes="job-buttons", visible=False) as self.row:
+            self.cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0, visible=False, elem_id=f"{prefix}-cancel")
+            self.resume = gr.Button("Resume", size="sm", min_width=80, scale=0, visible=False, elem_id=f"{prefix}-resume")
+
+    def outputs(self) -> list[Any]:
+        return [self.html, self.row, self.cancel, self.resume]
+
+    def show(self, job: Any, seen: Seen) -> Updates:
+        """What is not on the page yet."""
+        row = job and (job.id, job.state, job.step, job.total, job.message, job.position, round(job.eta_s or 0))
+        if not seen.new(f"{self.prefix} job", row):
+            return {}
+        state = job.state if job else ""
+        stoppable, resumable = state in ("queued", "running"), bool(job and job.resumable)
+        return {
+            self.html: line_html(job) if job else "",
+            self.row: gr.update(visible=stoppable or resumable),
+            self.cancel: gr.update(visible=stoppable),
+            self.resume: gr.update(visible=resumable),
+        }
+
+    def asks(self, what: Callable[[str], None], seen_job: Callable[[Seen], Any]) -> Doing:
+        """A handler that asks the lab for something about the job shown."""
+
+        def doing(values: Values, seen: Seen) -> None:
+            job = seen_job(seen)
+            if job is None:
+                raise ShiftlabError("This run is no longer there. Start a new one.")
+            what(job.id)
+
+        return doing
+
+
+def line_html(job: Any) -> str:
+    """State, how far, how fast, how long; a bar; and a sentence where there is one to say."""
+    state = job_state(job)
+    facts = job_facts(job) if job.state != "done" else [f"{job.total:,} of {job.total:,}", f"ended {age(job.finished or job.created)}"]
+    share = 100 * job.step / job.total if job.total else 100 * (job.state == "done")
+    tone = "message bad" if state in ("failed", "stopped") else "message"
+    message = f'<p class="{tone}">{escape(job.message)}</p>' if job.message else ""
+    return (
+        f'<div class="job is-{job.state}"><div class="job-head"><b>{escape(job.name)}</b>'
+        f'<span class="pill is-{PILLS[state]}">{state}</span><span class="told">{" · ".join(facts)}</span></div>'
+        f'<div class="job-bar" role="progressbar" aria-valuenow="{share:.0f}" '
+        f'aria-valuemin="0" aria-valuemax="100" aria-label="progress"><span style="width:{share:.1f}%"></span></div>{message}</div>'
+    )
