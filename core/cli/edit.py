@@ -7,13 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 import typer
+from torch import Tensor
 
 from core.cli.options import command, option, paths_argument, settings_from, settings_options
 from core.cli.session import MODEL_OPTIONS, open_context, picture_paths, read_edit, read_pictures, told
-from core.data.images import to_pils
+from core.data.images import decode_image, to_mask, to_pils
 from core.data.png import write_png
 from core.methods import METHODS, that_edit
+from core.methods.sdedit import SDEditSettings
 from core.methods.within_memory import edit_within_memory
 from core.types import Context, Edit, EditRequest, EditResult, Settings, ShiftlabError
 
@@ -25,6 +28,11 @@ OWN_OPTIONS = [
     option("seed", int, 0, "Of the first picture; the next ones count on.", min=0),
     option("batch", int, 8, "Pictures at once.", min=1, max=1024),
     option("overwrite", bool, False, "Replace results that are there already."),
+]
+
+DRAWN_OPTIONS = [
+    option("painted", Path | None, None, "Picture with strokes over it, redrawn in its place; or a folder of them.", show_default="none"),
+    option("mask", Path | None, None, "Picture, white where it may change; or a folder of them.", show_default="none"),
 ]
 
 edit_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Carry pictures across with an edit; one command a method.")
@@ -43,7 +51,8 @@ def edit_pictures(values: dict[str, Any], name: str) -> None:
     for begin in range(0, len(paths), values["batch"]):
         part = slice(begin, begin + values["batch"])
         images = read_pictures(paths[part], context.base.image_size)
-        request = EditRequest(images, settings, tuple(edit for _, edit in read), values["seed"] + begin)
+        drawn = _drawn(values, paths[part], context.base.image_size)
+        request = EditRequest(images, settings, tuple(edit for _, edit in read), values["seed"] + begin, **drawn)
         result: EditResult = told(edit_within_memory(method, request, context))
         for place, picture in enumerate(to_pils(result.images)):
             target, source = targets[part][place], paths[part][place]
@@ -51,6 +60,26 @@ def edit_pictures(values: dict[str, Any], name: str) -> None:
             write_png(target, picture, {**record, "scores": result.scores[place]})
             scores = "  ".join(f"{score} {value:.4f}" for score, value in result.scores[place].items())
             print(f"{target}  {scores}".rstrip())
+
+
+def _drawn(values: dict[str, Any], paths: list[Path], size: int) -> dict[str, Tensor]:
+    """Strokes `(B, 3, size, size)` and mask `(B, 1, size, size)` of these pictures, where the command takes them and was given some."""
+    drawn = {}
+    if values.get("painted") is not None:
+        drawn["painted"] = read_pictures([_beside(values["painted"], path, "strokes") for path in paths], size)
+    if values.get("mask") is not None:
+        drawn["mask"] = torch.cat([to_mask(decode_image(_beside(values["mask"], path, "mask")), size) for path in paths])
+    return drawn
+
+
+def _beside(given: Path, picture: Path, what: str) -> Path:
+    """The file itself, for every picture; of a folder the one that is named like the picture."""
+    if not given.is_dir():
+        return given
+    found = next((file for file in sorted(given.iterdir()) if file.stem == picture.stem), None)
+    if found is None:
+        raise ShiftlabError(f"{given} has no {what} for {picture.name}. Add a picture called {picture.stem} there.")
+    return found
 
 
 def _targets(paths: list[Path], folder: Path, edits: list[Edit], overwrite: bool) -> list[Path]:
@@ -81,5 +110,6 @@ def _record(settings: Settings, edits: list[str], seed: int, source: Path, conte
 
 
 for method_name, lab_method in that_edit().items():
-    parameters = [*OWN_OPTIONS, *settings_options(lab_method.edit_settings), *MODEL_OPTIONS]
+    drawing = DRAWN_OPTIONS if issubclass(lab_method.edit_settings, SDEditSettings) else []
+    parameters = [*OWN_OPTIONS, *drawing, *settings_options(lab_method.edit_settings), *MODEL_OPTIONS]
     command(edit_app, method_name, f"Carry pictures across with {method_name}.", parameters, partial(edit_pictures, name=method_name))

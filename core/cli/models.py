@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from core.cli.memory import computed_table, measured_table
-from core.cli.session import CHECKPOINTS, DEVICE, HEAD_CHANNELS, HOME, IMAGE_SIZE, MIRROR, told
+from core.cli.session import CHECKPOINTS, DEVICE, HEAD_CHANNELS, HOME, IMAGE_SIZE, MIRROR, read_edit, told
 from core.jobs.machine import pick_device
 from core.models.convert import convert_to_checkpoint, convert_to_folder
 from core.models.download import download
@@ -100,6 +100,23 @@ def remove_model(
     """Delete a fetched model from the home."""
     remove(name, home)
     print(f"{name} is removed.")
+
+
+@models_app.command("keep")
+def keep_tuned(
+    edit: Annotated[str, typer.Argument(help="A run's id, a shipped edit's name, or a file: of SDFT or DomainStudio.", show_default=False)],
+    name: Annotated[str, typer.Option(help="Of the new base.", show_default="the edit's")] = "",
+    domain: Annotated[str, typer.Option(help="What its images show.", show_default="the base's")] = "",
+    home: Home = HOME.default,
+    checkpoints: Checkpoints = CHECKPOINTS.default,
+) -> None:
+    """Keep what an edit makes of the home's base as a base of its own, which `--base` then names."""
+    shelf = Shelf(home, checkpoints, pick_device("cpu"))
+    base = shelf.load("base")
+    if base is None:
+        raise ShiftlabError(f"No base is loaded ({shelf.why('base')}). Run `make pretrain`, or choose one on the Models tab.")
+    _, tuned = read_edit(edit, {"home": home, "checkpoints": checkpoints}, base)
+    print(shelf.keep_tuned(tuned, base, name, domain))
 
 
 @models_app.command("bounds")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -62,7 +63,7 @@ def run(place, tmp_path, capsys):
 
 COMMANDS = ["edit", "edit diffusionclip", "tune", "tune diffusionclip", "tune resume", "invert", "models"]
 COMMANDS += ["adapt", "adapt diffusionclip", "labelled", "classify", "audit"]
-COMMANDS += [f"models {name}" for name in ("list", "inspect", "convert", "download", "remove", "bounds", "memory")]
+COMMANDS += [f"models {name}" for name in ("list", "inspect", "convert", "download", "remove", "keep", "bounds", "memory")]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -96,6 +97,31 @@ def test_pictures_are_edited_and_carry_their_request(run, place, tmp_path):
     assert run(*again)[0] == 1  # nothing is replaced unasked
     same = run(*again, "--overwrite", "--seed", 5, "--settings", tmp_path / "out" / "0-a-sketch.png")
     assert same[0] == 0 and read_request(tmp_path / "out" / "1-a-sketch.png")["settings"] == record["settings"]
+
+
+def test_strokes_are_redrawn_and_a_mask_keeps_the_rest(run, place, tmp_path):
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "strokes.png")
+    (tmp_path / "masks").mkdir()
+    for i in range(2):
+        mask = Image.new("L", (16, 16), 0)
+        mask.paste(255, (0, 0, 8, 16))
+        mask.save(tmp_path / "masks" / f"{i}.png")
+    drawn = ("--painted", tmp_path / "strokes.png", "--mask", tmp_path / "masks")
+    words = ("edit", "sdedit", place / "faces", *drawn, "--generation-steps", 2)
+    status, _, err = run(*words, "--out", tmp_path / "out")
+    assert status == 0, err
+    made, given = (np.asarray(Image.open(path).convert("RGB").resize((16, 16)), dtype=int) for path in
+                   (tmp_path / "out" / "1-reconstruction.png", place / "faces" / "1.png"))  # fmt: skip
+    assert np.abs(made - given)[:, 8:].max() <= 1 < np.abs(made - given)[:, :8].max()
+    (tmp_path / "masks" / "1.png").unlink()
+    assert "no mask for 1.png" in run(*words, "--out", tmp_path / "again")[2]
+    assert run("edit", "diffusionclip", place / "faces", "--mask", tmp_path / "masks")[0] == 2  # which means nothing to it
+
+
+def test_a_tuned_base_is_kept_and_named(run, place, tmp_path):
+    name = run("models", "keep", "sketch", "--checkpoints", place / "checkpoints", "--name", "sketches")[1].strip()
+    assert name == "sketches" and f"{'sketches':<24} base      here" in run("models", "list")[1]
+    assert run("edit", "diffusionclip", place / "faces" / "0.png", "--base", name, "--out", tmp_path / "out", *WALK)[0] == 0
 
 
 def test_a_training_makes_an_edit_that_can_be_used(run, place, tmp_path):
