@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from core.jobs.sets import SetShelf
+from core.jobs.sets import shelf_of
 from core.types import ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates, chain_of
 from ui.adapt_compare import CompareStep
@@ -37,7 +37,7 @@ class AdaptTab:
 
     def __init__(self, lab: Any, shared: Shared) -> None:
         self.lab, self.shared = lab, shared
-        self.shelf = SetShelf(lab.home / "sets")
+        self.shelf = shelf_of(lab.home / "sets")
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
         self.timer = gr.Timer(POLL_SECONDS)
         self.rail = gr.HTML(rail_html(stages(Chain(), ""), "set"), js_on_load=TELL_STEP, elem_id="adapt-rail", elem_classes="plain")
@@ -79,6 +79,13 @@ class AdaptTab:
         seen.step = next((step for step, job in live.items() if job is not None and job.live), "set")
         restored = self.edit.show(chain, seen) or self.edit.refresh(values, seen)
         return {**restored, **self._opened(seen, values)}
+
+    def handed(self, values: Values) -> Updates:
+        """A set that the Data tab handed over."""
+        if not values[self.shared.to_adapt]:
+            return {self.message: gr.skip()}
+        values[self.seen].__init__(set=values[self.shared.to_adapt], edit=values[self.seen].edit)
+        return self._to("set", values)
 
     def _opened(self, seen: Seen, values: Values) -> Updates:
         shown = {step.column_of_step: gr.update(visible=key == seen.step) for key, step in self.steps.items()}
@@ -137,6 +144,7 @@ class AdaptTab:
     def wire(self) -> None:
         """Every event of the tab."""
         self._on(self.shared.page.load, self.loaded)
+        self._on(self.shared.to_adapt.change, self.handed)
         self._on(self.rail.click, self.to_step)
         self._wire_set()
         self._wire_edit()
@@ -185,7 +193,7 @@ class AdaptTab:
             self._on(button.click, self.doing(line.asks(what, lambda seen: job(self.chain(seen)))))
 
     def _inputs(self) -> set[Any]:
-        return {self.seen}.union(*(step.inputs() for step in (self.set, self.edit, self.run, self.compare)))
+        return {self.seen, self.shared.to_adapt}.union(*(step.inputs() for step in (self.set, self.edit, self.run, self.compare)))
 
     def _outputs(self) -> list[Any]:
         steps = [part for step in self.steps.values() for part in (step.column_of_step, *step.outputs())]

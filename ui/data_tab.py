@@ -9,6 +9,8 @@ from typing import Any
 
 import gradio as gr
 
+from core.jobs.sets import shelf_of
+from ui.data_labelled import LabelledCard
 from ui.data_sets import KEPT_IMAGES, SETS, DataSets, example_files, report_html
 from ui.state import SESSION_SECONDS, Shared
 
@@ -39,6 +41,7 @@ class Panel:
 def build(lab: Any, shared: Shared) -> None:
     """Builds the tab inside the open `gr.Tab`."""
     DataTab(shared).wire()
+    LabelledCard(shelf_of(lab.home / "sets"), shared).wire()
 
 
 class DataTab:

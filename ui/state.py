@@ -60,6 +60,7 @@ class Shared:
     one_shot: gr.State  # list[LabImage] with at most one entry
     to_tune: gr.State  # ToTune | None
     to_edit: gr.State  # ToEdit | None
+    to_adapt: gr.State  # id of a labelled set | None
     tabs: gr.Tabs | None = None
     tab: dict[str, gr.Tab] = field(default_factory=dict)  # "data", "edit", "tune", "runs": for `.select`
 
@@ -73,4 +74,4 @@ def create_shared(page: gr.Blocks) -> Shared:
     def hand_over() -> gr.State:
         return gr.State(None, time_to_live=SESSION_SECONDS)
 
-    return Shared(page, images(), images(), images(), hand_over(), hand_over())
+    return Shared(page, images(), images(), images(), hand_over(), hand_over(), hand_over())

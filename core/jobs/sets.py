@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +180,12 @@ class SetShelf:
                 yield StepEvent("read", done, total)
             if should_stop():
                 raise Stopped
+
+
+@cache
+def shelf_of(root: Path) -> SetShelf:
+    """The one shelf of a folder: what reads a set tells how far it is only to the shelf that asked for it."""
+    return SetShelf(root)
 
 
 @lru_cache(maxsize=4)
