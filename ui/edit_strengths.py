@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import closing
 from typing import Any
 
 from PIL import Image
 
+from core.data.images import to_pil
 from core.data.pictures import enlarge
-from core.types import Settings
+from core.types import Settings, StepEvent
 from ui.forms import bounds
-from ui.preview import watch
 from ui.requests import Plan
-from ui.session import Shot
 
 FIELD = "strength"
 PICTURES = 7
@@ -35,11 +34,17 @@ def strengths(settings: Settings) -> list[float]:
 
 
 def strength_pictures(lab: Any, plan: Plan, is_current: Any) -> Iterator[list[tuple[Image.Image, str]]]:
-    """The strip so far, after each of its pictures; they are as coarse as a first look. Ends early when `is_current()` turns false."""
+    """The strip so far, after each of its pictures; they are as coarse as a first look. Ends early when `is_current()` turns false.
+
+    All start from one inversion, with the same noise.
+    """
     strip: list[tuple[Image.Image, str]] = []
-    for value in strengths(plan.settings):
-        asked = replace(plan, settings=plan.settings.model_copy(update={FIELD: value}))
-        for seen in watch(lab, asked, is_current, coarse=True):
-            if isinstance(seen, Shot):
-                strip.append((enlarge(seen.after, THUMBNAIL), f"{value:+g}" if value else "0"))
+    values = strengths(plan.settings)
+    with closing(lab.strip(plan.coarse().request(lab), values)) as events:
+        for event in events:
+            if not is_current():
+                return
+            if isinstance(event, StepEvent) and event.images is not None:
+                value = values[len(strip)]
+                strip.append((enlarge(to_pil(event.images[0]), THUMBNAIL), f"{value:+g}" if value else "0"))
                 yield list(strip)

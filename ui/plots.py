@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -31,6 +31,20 @@ def loss_figure(rows: Iterable[dict[str, Any]], run: str, other: tuple[str, Iter
         name, rows = other
         _add_curve(figure, [(row["step"], row["loss"]) for row in _training(rows) if "loss" in row], name, AMBER, strong=True)
     return _styled(figure, run)
+
+
+def curve_figure(x: Sequence[float], lines: Mapping[str, Sequence[float]], marks: Mapping[str, tuple[float, float]]) -> go.Figure:
+    """Perceptual distances over timesteps. lines: by name, over x; marks: by name, (x, y) of a point where a line is to be read."""
+    figure = go.Figure()
+    tones = (TEAL, AMBER, VIOLET, GREY)
+    for (name, values), colour in zip(lines.items(), tones, strict=False):
+        line = {"color": colour, "width": 2.5}
+        figure.add_scatter(x=list(x), y=list(values), name=name, mode="lines", line=line, hovertemplate="%{y:.2f}")
+    for (name, (at, level)), colour in zip(marks.items(), tones, strict=False):
+        figure.add_scatter(x=[at, at, 0], y=[0, level, level], name=name, mode="lines", hoverinfo="skip", showlegend=False,
+                           line={"color": colour, "width": 1, "dash": "dot"})  # fmt: skip
+        figure.add_annotation(x=at, y=level, text=f"{name} {at:g}", showarrow=False, xanchor="left", yanchor="bottom", xshift=4)
+    return _styled(figure, "perceptual curve", "t")
 
 
 def smooth(values: Sequence[float], keep: float = SMOOTHING) -> list[float]:
@@ -69,7 +83,7 @@ def _add_curve(figure: go.Figure, points: list[tuple[int, float]], name: str, co
                        legendgroup=name, hovertemplate="%{y:.4g}")  # fmt: skip
 
 
-def _styled(figure: go.Figure, run: str) -> go.Figure:
+def _styled(figure: go.Figure, run: str, x_title: str = "update") -> go.Figure:
     tick = {"color": GREY, "size": 12}
     axis = {"gridcolor": GRID, "zeroline": False, "linecolor": GRID, "ticks": "", "tickfont": tick, "automargin": True}
     figure.update_layout(
@@ -78,7 +92,7 @@ def _styled(figure: go.Figure, run: str) -> go.Figure:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "color": GREY, "size": 13},
-        xaxis={**axis, "showgrid": False, "title": {"text": "update", "font": {"size": 12}}, "rangemode": "tozero"},
+        xaxis={**axis, "showgrid": False, "title": {"text": x_title, "font": {"size": 12}}, "rangemode": "tozero"},
         yaxis={**axis, "nticks": 5, "rangemode": "tozero"},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         showlegend=True,

@@ -12,6 +12,8 @@ from core.methods import that_train
 from core.types import Settings
 from ui.forms import Form, build_form
 from ui.methods import about, line_html
+from ui.tune_curve import METHOD as CURVE_METHOD
+from ui.tune_curve import CurveCard, build_curve
 from ui.tune_presets import Preset, tune_presets
 from ui.tune_request import PORTRAITS, SOURCE
 from ui.tune_targets import SET, target_choices
@@ -65,14 +67,16 @@ class Watch:
         return [getattr(self, name) for name in self.__dataclass_fields__]
 
 
-def build_layout(lab: Any) -> tuple[Controls, Watch]:
-    """Both columns, inside the open tab."""
+def build_layout(lab: Any) -> tuple[Controls, Watch, CurveCard]:
+    """Both columns, inside the open tab, and the card of Asyrp's curve, which comes and goes with that method's form."""
     with gr.Row(elem_classes="workbench tune"):
         with gr.Column(scale=0, min_width=300, elem_classes="controls"):
             controls = _controls(lab)
         with gr.Column(scale=1, min_width=300, elem_classes="stage"):
+            curve = build_curve()
             watch = _watch()
-    return controls, watch
+    controls.columns.get(CURVE_METHOD, []).append(curve.column)
+    return controls, watch, curve
 
 
 def image_choices(count: int) -> list[tuple[str, str]]:

@@ -18,6 +18,8 @@ from ui.methods import about
 from ui.plots import loss_figure
 from ui.state import SESSION_SECONDS, Shared, ToEdit
 from ui.tune_choose import TuneChooser
+from ui.tune_curve import METHOD as CURVE_METHOD
+from ui.tune_curve import CurveEvents
 from ui.tune_layout import build_layout
 from ui.tune_request import estimate_html
 from ui.tune_watch import age, log_tail, progress_html, samples_html
@@ -52,7 +54,9 @@ class TuneTab:
 
     def __init__(self, lab: Any, shared: Shared) -> None:
         self.lab, self.shared = lab, shared
-        self.controls, self.watch = build_layout(lab)
+        self.controls, self.watch, curve = build_layout(lab)
+        form = self.controls.forms.get(CURVE_METHOD)
+        self.curve = CurveEvents(lab, curve, form) if form else None
         self.chooser = TuneChooser(lab, shared, self.controls)
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
         self.timer = gr.Timer(POLL_SECONDS)
@@ -179,6 +183,8 @@ class TuneTab:
     def wire(self) -> None:
         """Every event of the tab."""
         c, w, shared = self.controls, self.watch, self.shared
+        if self.curve is not None:
+            self.curve.wire()
         self._on(shared.page.load, self.loaded)
         self._on(c.start.click, self.start, concurrency_limit=1)
         self._then_estimate(self._on(c.preset.input, self.chooser.choose_preset, {c.preset}))

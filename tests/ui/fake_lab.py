@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 from core.methods.ddib import DDIBSettings
@@ -82,3 +83,7 @@ class FakeLab:
             yield StepEvent("generate", step, steps, images=grey if step == steps else None)
         self.scored += 1
         yield EditResult(grey, [{"identity": 0.7, "s_dir": 0.2, "perceptual": 0.3, "psnr": 20.0}], {"generate": 0.1, "cached": 1.0})
+
+    def strip(self, request: EditRequest, strengths: Sequence[float]) -> Iterator[StepEvent | EditResult]:
+        for strength in strengths:
+            yield from self.edit(replace(request, settings=request.settings.model_copy(update={"strength": strength})))
