@@ -6,16 +6,15 @@ Ctrl-C once saves and stops after the present step (status 130); `python -m core
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from core.cli.interrupt import interruptible
 from core.cli.options import command, option, paths_argument, settings_from, settings_options
 from core.cli.session import MODEL_OPTIONS, open_context, picture_paths, read_pictures, told
 from core.data.checkpoints import FolderCheckpoints
@@ -73,7 +72,7 @@ def resume(values: dict[str, Any]) -> None:
 def _run(folder: RunFolder, request: TrainRequest, context: Context, values: dict[str, Any]) -> None:
     """Trains, writes everything into the run's folder, and the edit to --out as well."""
     print(f"Run {folder.path.name} in {folder.path}", file=sys.stderr)
-    with _interruptible() as stopped:
+    with interruptible() as stopped:
         context.should_stop = stopped
         context.checkpoints = FolderCheckpoints(folder.checkpoints, lambda step: folder.log(f"Saved at step {step}."))
         try:
@@ -112,25 +111,6 @@ def _check_models(folder: RunFolder, context: Context) -> None:
 def _check_form(form: str) -> None:
     if form not in FORMS:
         raise typer.BadParameter(f"--form is one of {', '.join(FORMS)}, not {form!r}.")
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether Ctrl-C (or SIGTERM) has come; a second Ctrl-C ends at once."""
-    came: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(number)
-        print("Saving after this step; once more ends at once.", file=sys.stderr)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 for method_name, lab_method in that_train().items():

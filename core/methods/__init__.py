@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from core.methods.asyrp import Asyrp
+from core.methods.datum import Datum
 from core.methods.ddib import DDIB
 from core.methods.diffusionclip import DiffusionCLIP
 from core.methods.domainstudio import DomainStudio
@@ -19,6 +20,7 @@ METHODS: dict[str, Method] = {
     "ddib": DDIB(),
     "sdft": SDFT(),
     "domainstudio": DomainStudio(),
+    "datum": Datum(),
 }
 
 

@@ -73,8 +73,8 @@ class PromptDomainStudioLosses:
         assert kept is not None, "class images are always there: see OneShotTune.keeps"
         with torch.no_grad():
             source = self.source.eps(kept.z, kept.t, self.before.expand(len(kept.z), -1, -1))
-        pairs = [(kept, s.target_prompt())] if s.w_pair or s.w_hf_pair else []
-        eps, eps_prior, *eps_pair = predicted(student, [(batch.target, s.target_prompt()), (kept, s.class_prompt), *pairs])
+        pairs = [(kept, s.filled_prompt())] if s.w_pair or s.w_hf_pair else []
+        eps, eps_prior, *eps_pair = predicted(student, [(batch.target, s.filled_prompt()), (kept, s.class_prompt), *pairs])
         terms = {"denoising": F.mse_loss(eps, batch.target.noise), "prior": s.w_prior * F.mse_loss(eps_prior, source)}
         if eps_pair:
             terms |= self._similarity(self._decoded(kept, source), self._decoded(kept, eps_pair[0]))

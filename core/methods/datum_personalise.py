@@ -33,7 +33,7 @@ class DatumLosses:
         self.settings = settings
 
     def __call__(self, student: PromptStudent, batch: Batch) -> dict[str, Tensor]:
-        parts = [(batch.target, self.settings.target_prompt())]
+        parts = [(batch.target, self.settings.filled_prompt())]
         if batch.kept is not None:
             parts.append((batch.kept, self.settings.class_prompt))
         errors = [F.mse_loss(eps, part.noise) for (part, _), eps in zip(parts, predicted(student, parts), strict=True)]

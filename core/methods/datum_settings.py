@@ -67,7 +67,7 @@ class OneShotTune(Settings):
         """Whether pictures of the class are needed."""
         return True
 
-    def target_prompt(self) -> str:
+    def filled_prompt(self) -> str:
         """The target image's prompt with the token filled in."""
         return self.instance_prompt.replace(TOKEN, self.token)
 
@@ -76,6 +76,7 @@ class DatumTune(OneShotTune):
     """DATUM's first stage: DreamBooth (Ruiz et al., CVPR 2023) on one image. Without prior preservation, as the paper."""
 
     method: ClassVar[str] = "datum"
+    images: ClassVar[int] = 1  # that it learns from
 
     prior_weight: float = setting(
         0.0, "Prior preservation", "Pull to what the model drew before, on pictures of the class. 0: none (the paper).", ge=0, le=100,

@@ -125,7 +125,7 @@ class Teaching:
             network=TEXT_TO_IMAGE,
             base_fingerprint=self.model.fingerprint,
             reference_prompt=settings.class_prompt,
-            target_prompt=settings.target_prompt(),
+            target_prompt=settings.filled_prompt(),
             settings=settings.model_dump(),
             seed=self.lesson.seed,
             metrics={"step": self.step, **numbers},
@@ -148,7 +148,7 @@ class Teaching:
 
 
 def _samples(model: TextToImage, settings: OneShotTune, seeds: list[int], context: Context) -> Tensor:
-    prompts = [settings.target_prompt()] * len(seeds)
+    prompts = [settings.filled_prompt()] * len(seeds)
     return drawn(model, prompts, seeds, settings.sample_steps, settings.sample_guidance, context)
 
 

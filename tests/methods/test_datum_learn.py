@@ -172,7 +172,7 @@ def test_domainstudio_keeps_to_the_frozen_source(prompted, text_to_image, shot):
     batch = Batches(text_to_image, [shot], torch.randn(3, 4, LATENT_SIZE, LATENT_SIZE), 3, 0).at(0)
     only = settings.model_copy(update={"w_pair": 0.0, "w_hf_pair": 0.0, "w_hf": 0.0})
     assert set(PromptDomainStudioLosses(only, text_to_image)(student, batch)) == {"denoising", "prior"}
-    same = PromptDomainStudioLosses(settings.model_copy(update={"class_prompt": settings.target_prompt()}), text_to_image)(student, batch)
+    same = PromptDomainStudioLosses(settings.model_copy(update={"class_prompt": settings.filled_prompt()}), text_to_image)(student, batch)
     assert float(same["similarity"].detach()) == pytest.approx(0, abs=1e-6)
     with pytest.raises(ShiftlabError, match="no target images"):
         tune_domainstudio([], settings, "houses", 7, prompted)
