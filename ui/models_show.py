@@ -48,7 +48,8 @@ def lines(
     found, asked = {model.name: model for model in here}, {entry_of(fetch.name).name: fetch for fetch in fetches}
     entries = {entry.name: entry for entry in [*table, *(entry_of(fetch.name) for fetch in asked.values())]}
     own = [_embedded(loaded) for loaded in used.values()]
-    known = [_known(entry, used[entry.kind], found.get(name), asked.get(name), mirror) for name, entry in entries.items()]
+    listed = {name: entry for name, entry in entries.items() if entry.kind in used}  # others (MiT) are chosen where they are used
+    known = [_known(entry, used[entry.kind], found.get(name), asked.get(name), mirror) for name, entry in listed.items()]
     brought = [_brought(model, used[model.kind]) for name, model in found.items() if name not in entries and model.kind in used]
     return own + known + brought
 
@@ -73,10 +74,16 @@ def _known(entry: ZooEntry, used: Loaded, model: Installed | None, fetch: Fetch 
 
 def _brought(model: Installed, used: Loaded) -> Line:
     card = model.card
-    origin = card.get("source")
-    origin = str(origin.get("file", "") if isinstance(origin, dict) else origin or "")
-    about = _joined(["from " + origin if origin else "imported", _pixels(card.get("image_size")), card.get("domain"), size(model.bytes)])
+    about = _joined([_origin(card.get("source")), _pixels(card.get("image_size")), card.get("domain"), size(model.bytes)])
     return Line(model.kind, model.name, str(card.get("name", model.name)), about, "", _state(used, model.folder), True)
+
+
+def _origin(source: Any) -> str:
+    """Where a model of the home's own comes from, as its card says."""
+    if isinstance(source, dict) and source.get("kind") == "tuned base":
+        return "tuned here"
+    name = str(source.get("file", "") if isinstance(source, dict) else source or "")
+    return f"from {name}" if name else "imported"
 
 
 def loaded_html(models: Iterable[Loaded]) -> str:

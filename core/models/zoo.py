@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.models.clip_hub import hub_of
 from core.types import ShiftlabError
 
-Kind = Literal["base", "clip", "identity", "text_to_image"]
+Kind = Literal["base", "clip", "identity", "text_to_image", "segformer"]
 TABLE = Path(__file__).with_name("zoo.json")
 MIRROR_VARIABLE = "SHIFTLAB_MODELS"
 WEIGHT_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
@@ -45,6 +45,7 @@ FILES: dict[str, tuple[Wanted, ...]] = {
         Wanted(("scheduler_config.json",), optional=True),
     ),
     "clip": (Wanted(("open_clip_config.json",)), Wanted(("open_clip_model.safetensors",))),
+    "segformer": (Wanted(("config.json",)), Wanted(("model.safetensors", "pytorch_model.bin"))),
     "text_to_image": (
         Wanted(("model_index.json",)),
         Wanted(("scheduler/scheduler_config.json",)),
