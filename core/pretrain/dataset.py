@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +34,27 @@ def render_key(portraits: world.Portraits, domain: str, size: int) -> str:
 
 
 def rendered(portraits: world.Portraits, domain: str, cache: Path, size: int = 64, chunk: int = 128) -> np.ndarray:
-    """The portraits drawn in a domain, uint8 `(n, 3, size, size)`, read-only and mapped from the cache folder.
+    """The portraits drawn in a domain, uint8 `(n, 3, size, size)`, read-only and mapped from the cache folder."""
+    path = Path(cache) / "portraits" / f"{domain}-{len(portraits)}-{size}-{render_key(portraits, domain, size)}.npy"
+
+    def draw(part: Tensor) -> Tensor:
+        return to_bytes(world.render(portraits[part], domain, size))
+
+    return drawn_once(path, (len(portraits), 3, size, size), draw, chunk)
+
+
+def drawn_once(path: Path, shape: tuple[int, ...], draw: Callable[[Tensor], Tensor], chunk: int) -> np.ndarray:
+    """The uint8 array of this shape at `path`, read-only and mapped. Where it is not there yet, draw(indices) gives its rows.
 
     Drawn in chunks straight into the file, which gets its name only when it is complete.
     """
-    path = Path(cache) / "portraits" / f"{domain}-{len(portraits)}-{size}-{render_key(portraits, domain, size)}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(portraits), 3, size, size))
-        for start in range(0, len(portraits), chunk):
-            part = torch.arange(start, min(start + chunk, len(portraits)))
-            images[start : start + chunk] = to_bytes(world.render(portraits[part], domain, size)).numpy()
-        images.flush()
+        rows = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        for start in range(0, shape[0], chunk):
+            rows[start : start + chunk] = draw(torch.arange(start, min(start + chunk, shape[0]))).numpy()
+        rows.flush()
         os.replace(temporary, path)
     return np.load(path, mmap_mode="r")
 
