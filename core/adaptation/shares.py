@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from core.adaptation.adapt import digest_of_set
 from core.adaptation.features import set_features
 from core.adaptation.pixels import mapped
 from core.adaptation.probe import PENALTIES, Probe, Reading, fit_probe, read
@@ -67,7 +68,7 @@ def survey(question: Survey, settings: ShareSettings, folder: Path, context: Con
     Raises ShiftlabError for a column that is not there or has one class only, and where there is nothing to learn from or to choose by.
     """
     classes = {column: _classes(question.source, column) for column in question.columns}
-    seen = Seen(_looked_at(question, settings), settings.draws, folder, context)
+    seen = Seen(looked_at(question, settings), settings.draws, folder, context)
     yield from seen.read()
     found: list[Found] = []
     for t in settings.grid():
@@ -77,7 +78,7 @@ def survey(question: Survey, settings: ShareSettings, folder: Path, context: Con
                 features[name] = yield from seen.features(name, t)
         for column in question.columns:
             stop_if_asked(context)
-            found.append(_best_at(t, column, classes[column], features, seen.sets))
+            found.append(best_at(t, column, classes[column], features, seen.sets))
     best = {column: min((one for one in found if one.column == column), key=lambda one: one.loss) for column in question.columns}
     tables = []
     for one in best.values():
@@ -120,13 +121,13 @@ class Seen:
     def features(self, name: str, t: int) -> Generator[StepEvent, None, Tensor]:
         """`(n, D)`, of the pictures of one set."""
         pixels = yield from self._pixels(name)
-        digests = [item.digest for item in self.sets[name].items]
-        path = self.folder / "features" / f"{name}-{t}-{self.draws}.npy"
-        return (yield from set_features(pixels, digests, t, self.draws, self.context, path))
+        labelled = self.sets[name]
+        path = self.folder / "features" / f"{digest_of_set(labelled)}-{t}-{self.draws}.npy"
+        return (yield from set_features(pixels, [item.digest for item in labelled.items], t, self.draws, self.context, path))
 
     def _pixels(self, name: str) -> Generator[StepEvent, None, np.ndarray]:
-        size = self.context.base.image_size
-        return (yield from mapped(self.sets[name], size, self.folder / "pixels" / f"{name}-{size}.npy"))
+        labelled, size = self.sets[name], self.context.base.image_size
+        return (yield from mapped(labelled, size, self.folder / "pixels" / f"{digest_of_set(labelled)}-{size}.npy"))
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Found:
         return {"column": self.column, "level": self.t, "penalty": self.penalty, **read}
 
 
-def _looked_at(question: Survey, settings: ShareSettings) -> dict[str, LabelledSet]:
+def looked_at(question: Survey, settings: ShareSettings) -> dict[str, LabelledSet]:
     """At most `pictures` of every part, drawn by the seed. Raises ShiftlabError where one that is needed is empty."""
     domains = {SOURCE: question.source, **({ADAPTED: question.adapted} if question.adapted is not None else {})}
     sets = {f"{name} {split}": replace(domain, items=tuple(domain.split(split))) for name, domain in domains.items() for split in SPLITS}
@@ -174,7 +175,7 @@ def _judge(sets: Mapping[str, LabelledSet]) -> str:
     return f"{ADAPTED if f'{ADAPTED} validation' in sets else SOURCE} validation"
 
 
-def _best_at(t: int, column: str, classes: tuple[str, ...], features: Mapping[str, Tensor], sets: Mapping[str, LabelledSet]) -> Found:
+def best_at(t: int, column: str, classes: tuple[str, ...], features: Mapping[str, Tensor], sets: Mapping[str, LabelledSet]) -> Found:
     """The probe with the penalty that suits the judging pictures best."""
     parts = {name: _labelled(features[name], sets[name], column, classes) for name in features}
     if any(not len(y) for _, y in parts.values()):
