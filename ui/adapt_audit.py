@@ -15,10 +15,10 @@ from core.jobs.sets import SetShelf
 from core.types import ShiftlabError
 from core.worlds.captions import ATTRIBUTE_PROMPTS
 from ui.adapt_chain import Chain, Seen, Updates, Values
-from ui.adapt_job import JobLine
 from ui.adapt_read import audit_table, index_of
 from ui.adapt_set import target_index
 from ui.forms import build_form
+from ui.job_line import JobLine
 
 HELP = (
     '<h2 class="heading">Label audit</h2><p class="help">Which pictures lost their label? A classifier that saw source pictures only, CLIP '

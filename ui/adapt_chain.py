@@ -4,7 +4,7 @@ rows, so any page that opens sees the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,12 @@ from typing import Any
 from core.adaptation.audit import AUDIT
 from core.adaptation.decisions import read_decisions
 from core.adaptation.jobs import ADAPTED
-from core.jobs.runs import RunFolder
 from core.jobs.sets import Choices, SetEntry, SetShelf
 from core.types import ShiftlabError
 from ui.adapt_read import audit_table
+from ui.told import Told, Updates, Values
 
-Values = Mapping[Any, Any]
-Updates = dict[Any, Any]
 Doing = Callable[[Values, "Seen"], Updates | None]
-MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Chain:
 
 
 @dataclass
-class Seen:
+class Seen(Told):
     """What one page shows, so that only what changed is sent again. Changed in place."""
 
     set: str = ""
@@ -70,14 +67,6 @@ class Seen:
     edit: str = ""
     shown_pairs: int = 0
     plotted: tuple[str, str, float] = ("", "", 0.0)  # of the curves: run, metric, when
-    told: dict[str, Any] = field(default_factory=dict)
-
-    def new(self, name: str, value: Any) -> bool:
-        """Whether this is told for the first time."""
-        if self.told.get(name, MISSING) == value:
-            return False
-        self.told[name] = value
-        return True
 
 
 def chain_of(lab: Any, shelf: SetShelf, id: str) -> Chain:
@@ -98,9 +87,3 @@ def chain_of(lab: Any, shelf: SetShelf, id: str) -> Chain:
         return next((j for j in jobs if j.kind == kind and j.settings["adapted"] == of and j.settings["column"] == choices.column), None)
 
     return Chain(entry, choices, index, adapts, adapt, newest("audit"), newest("classify"))
-
-
-def pace_of(job: Any) -> float | None:
-    """Images a second of an adaptation, as it said last."""
-    rows = [row["images_per_s"] for row in RunFolder(job.folder).numbers() if "images_per_s" in row]
-    return rows[-1] if rows else None

@@ -16,11 +16,11 @@ from core.adaptation.results import curves
 from core.jobs.sets import SetShelf
 from core.types import ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates, Values
-from ui.adapt_job import JobLine
 from ui.adapt_read import index_of, tables_of
 from ui.adapt_set import target_index
 from ui.adapt_tables import PUBLISHED_HTML, tables_html
 from ui.forms import build_form
+from ui.job_line import JobLine
 
 PLOT_SECONDS = 2.0  # between two figures of a job that runs
 ACCURACY, LOSS = "accuracy", "loss"

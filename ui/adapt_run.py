@@ -15,9 +15,9 @@ from core.types import ShiftlabError
 from ui.adapt_audit import AuditPart
 from ui.adapt_chain import Chain, Seen, Updates, Values
 from ui.adapt_edit import EditStep
-from ui.adapt_job import JobLine
 from ui.adapt_pairs import IDENTITY, PAGE, SUSPICION, TELL_PAIR, newest_html, pairs_html
 from ui.adapt_read import audit_table, manifest_of
+from ui.job_line import JobLine
 from ui.tune_watch import age
 
 NO_RUN = (

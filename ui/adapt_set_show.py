@@ -6,7 +6,7 @@ from functools import lru_cache
 from html import escape
 from pathlib import Path
 
-from core.data.labelled import SPLIT_NAMES, LabelledImage, LabelledSet
+from core.data.labelled import SPLIT_NAMES, LabelledImage, LabelledSet, Report
 from core.jobs.sets import SetEntry
 from core.types import ShiftlabError
 from ui.adapt_read import index_of, small
@@ -40,7 +40,7 @@ def set_html(name: str, index: Path, column: str) -> str:
     several = f", {len(labelled.columns)} label columns" if len(labelled.columns) > 1 else ""
     head = f'<h2 class="heading">{escape(name)}<span class="count">{len(labelled):,} pictures</span></h2>'
     layout = f'<p class="help">Layout: {escape(labelled.report.layout)}{several}. Counted by <b>{escape(column)}</b>.</p>'
-    return head + layout + counts_html(labelled, column, classes) + _pictures_html(index, column) + _left_out_html(labelled)
+    return head + layout + counts_html(labelled, column, classes) + _pictures_html(index, column) + left_out_html(labelled.report)
 
 
 def counts_html(labelled: LabelledSet, column: str, classes: list[str]) -> str:
@@ -79,8 +79,8 @@ def _small(labelled: LabelledSet, items: list[LabelledImage]) -> list[tuple[str,
     return found
 
 
-def _left_out_html(labelled: LabelledSet) -> str:
-    report = labelled.report
+def left_out_html(report: Report) -> str:
+    report = report
     notes = "".join(f'<p class="help">{escape(note)}</p>' for note in report.notes)
     if not report.left_out:
         return notes

@@ -14,13 +14,14 @@ from core.types import ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates, chain_of
 from ui.adapt_compare import CompareStep
 from ui.adapt_edit import EditStep
-from ui.adapt_job import JobLine
 from ui.adapt_pairs import IDENTITY
-from ui.adapt_rail import TELL_STEP, TITLES, rail_html, stages
+from ui.adapt_rail import TITLES, stages
 from ui.adapt_report import ReportStep
 from ui.adapt_run import RunStep
 from ui.adapt_set import SetStep
 from ui.edit_show import alert
+from ui.job_line import JobLine
+from ui.rail import TELL_STEP, rail_html
 from ui.state import SESSION_SECONDS, Shared
 
 POLL_SECONDS = 1.0
@@ -40,7 +41,7 @@ class AdaptTab:
         self.shelf = shelf_of(lab.home / "sets")
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
         self.timer = gr.Timer(POLL_SECONDS)
-        self.rail = gr.HTML(rail_html(stages(Chain(), ""), "set"), js_on_load=TELL_STEP, elem_id="adapt-rail", elem_classes="plain")
+        self.rail = gr.HTML(rail_html(stages(Chain(), ""), "set", TITLES), js_on_load=TELL_STEP, elem_id="adapt-rail", elem_classes="plain")
         self.message = gr.HTML("", elem_id="adapt-message")
         self.set, self.edit = SetStep(lab, self.shelf), EditStep(lab)
         self.run, self.compare, self.report = RunStep(lab, self.shelf, self.edit), CompareStep(lab, self.shelf), ReportStep()
@@ -57,7 +58,7 @@ class AdaptTab:
         updates = self._shown(seen, chain, values)
         if chain.adapt is not None and not seen.edit:
             updates |= self.edit.show(chain, seen)  # the rail names the edit of a run that another page has started
-        told = rail_html(stages(chain, seen.edit), seen.step)
+        told = rail_html(stages(chain, seen.edit), seen.step, TITLES)
         return {**updates, **({self.rail: told} if seen.new("rail", told) else {})}
 
     def _shown(self, seen: Seen, chain: Chain, values: Values) -> Updates:

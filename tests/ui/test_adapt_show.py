@@ -16,11 +16,12 @@ from tests.adaptation.helpers import split_set
 from tests.ui.adapt_lab import Row
 from ui.adapt_audit import read_prompts, said_html
 from ui.adapt_chain import Chain
-from ui.adapt_job import line_html
-from ui.adapt_rail import rail_html, stages
+from ui.adapt_rail import TITLES, stages
 from ui.adapt_report import verdict
 from ui.adapt_set_show import reading_html, set_html
 from ui.adapt_tables import PUBLISHED_HTML, tables_html
+from ui.job_line import line_html
+from ui.rail import rail_html
 
 TABLE = pd.DataFrame({"name": ["a", "b", "c"], "classifier": [0.1, 0.4, 0.9], "clip": [0.2, 0.9, 0.9], "identity": [0.9, 0.9, 0.1]})
 
@@ -28,13 +29,14 @@ TABLE = pd.DataFrame({"name": ["a", "b", "c"], "classifier": [0.1, 0.4, 0.9], "c
 def test_every_state_of_every_step_has_its_words(tmp_path):
     reading = SetEntry("id", "my <b>set</b>", "running", 40, 100)
     job = Row("run", "set → sketch", "adapt", {}, tmp_path, "running", 5, 20, 65.0)
-    words = rail_html(stages(Chain(reading), ""), "set")
+    words = rail_html(stages(Chain(reading), ""), "set", TITLES)
     assert "40 of 100 pictures" in words and words.count("<li>") == 5 and 'aria-current="step"' in words
     ready = Chain(replace(reading, state="done"), adapt=job)
-    assert "5 of 20 · 1 min 5 s left" in rail_html(stages(ready, "sketch"), "adapt") and "<b>set" not in rail_html(stages(ready, ""), "set")
+    assert "5 of 20 · 1 min 5 s left" in rail_html(stages(ready, "sketch"), "adapt", TITLES)
+    assert "<b>set" not in rail_html(stages(ready, ""), "set", TITLES)
     for state, word in (("queued", "waiting"), ("failed", "failed"), ("interrupted", "stopped"), ("done", "done")):
         job.state = state
-        assert f">{word}<" in rail_html(stages(ready, "sketch"), "adapt") and f">{word}<" in line_html(job)
+        assert f">{word}<" in rail_html(stages(ready, "sketch"), "adapt", TITLES) and f">{word}<" in line_html(job)
     failed = reading_html(replace(reading, state="failed", message="No ZIP. Bring another."))
     assert "No ZIP" in failed and "<b>set" not in failed
 

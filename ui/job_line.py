@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from core.types import ShiftlabError
-from ui.adapt_chain import Doing, Seen, Updates, Values
-from ui.adapt_rail import PILLS, job_facts, job_state
+from ui.rail import PILLS, job_facts, job_state
+from ui.told import Told, Updates, Values
 from ui.tune_watch import age
 
 
@@ -27,7 +27,7 @@ class JobLine:
     def outputs(self) -> list[Any]:
         return [self.html, self.row, self.cancel, self.resume]
 
-    def show(self, job: Any, seen: Seen) -> Updates:
+    def show(self, job: Any, seen: Told) -> Updates:
         """What is not on the page yet."""
         row = job and (job.id, job.state, job.step, job.total, job.message, job.position, round(job.eta_s or 0))
         if not seen.new(f"{self.prefix} job", row):
@@ -41,10 +41,10 @@ class JobLine:
             self.resume: gr.update(visible=resumable),
         }
 
-    def asks(self, what: Callable[[str], None], seen_job: Callable[[Seen], Any]) -> Doing:
+    def asks(self, what: Callable[[str], None], seen_job: Callable[[Told], Any]) -> Callable[[Values, Told], None]:
         """A handler that asks the lab for something about the job shown."""
 
-        def doing(values: Values, seen: Seen) -> None:
+        def doing(values: Values, seen: Told) -> None:
             job = seen_job(seen)
             if job is None:
                 raise ShiftlabError("This run is no longer there. Start a new one.")
