@@ -8,33 +8,45 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.adaptation.classify import ARMS
 from core.adaptation.results import DOMAINS, band
 
 # Mid tones: each at least 3:1 against white and against near black.
-COLOURS = {"source": "#8a8580", "adapted": "#1f9a8f", "both": "#8b74d6", "audited": "#c98320", "target": "#c2577e"}
-NAMES = {
-    "source": "source only", "adapted": "adapted", "both": "source and adapted", "audited": "adapted, audited", "target": "target (oracle)",
+COLOURS = {  # of the arms of every comparison, in the order in which they are drawn
+    "source": "#8a8580", "adapted": "#1f9a8f", "both": "#8b74d6", "audited": "#c98320", "one_shot": "#c98320", "generated": "#1f9a8f",
+    "target": "#c2577e",
 }  # fmt: skip
+NAMES = {
+    "source": "source only", "adapted": "adapted", "both": "source and adapted", "audited": "adapted, audited",
+    "one_shot": "the one image", "generated": "generated images", "target": "target (oracle)",
+}  # fmt: skip
+SHARES = ("accuracy", "miou")  # metrics that are shown in percent
 TESTS = {"source": "on source", "target": "on target", "adapted": "on adapted"}
 NOTHING = "rgba(0,0,0,0)"
 GRID = "rgba(138, 133, 128, 0.22)"
 
 
-def curves_figure(table: pd.DataFrame, run: str, metric: str = "accuracy") -> go.Figure:
-    """`results.curves` as a figure. metric: "accuracy" or "loss". Zoom and hidden lines stay as long as `run` is the same."""
+def curves_figure(table: pd.DataFrame, run: str, metric: str = "accuracy", by: str = "epoch") -> go.Figure:
+    """`results.curves` as a figure. metric: "accuracy" or "loss". Zoom and hidden lines stay as long as `run` is the same.
+
+    With metric "miou" and by "iteration": `segment_results.segment_curves`.
+    """
     panels = [domain for domain in DOMAINS if f"{domain}_{metric}" in table]
     figure = make_subplots(1, max(1, len(panels)), shared_yaxes=True, subplot_titles=[TESTS[domain] for domain in panels] or None)
-    for arm in (arm for arm in ARMS if len(table) and (table["arm"] == arm).any()):
+    for arm in _arms(table):
         for place, domain in enumerate(panels, start=1):
-            _add(figure, band(table, arm, f"{domain}_{metric}"), arm, place)
+            _add(figure, band(table, arm, f"{domain}_{metric}", by), arm, place)
     figure.update_layout(
         uirevision=run, hovermode="x unified", paper_bgcolor=NOTHING, plot_bgcolor=NOTHING, font={"color": COLOURS["source"]},
         legend={"orientation": "h", "y": -0.2}, margin={"l": 48, "r": 12, "t": 32, "b": 40}, height=360,
     )  # fmt: skip
-    figure.update_xaxes(title="epoch", gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, **({"tickformat": ".0%"} if metric == "accuracy" else {}))
+    figure.update_xaxes(title=by, gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, **({"tickformat": ".0%"} if metric in SHARES else {}))
     return figure
+
+
+def _arms(table: pd.DataFrame) -> list[str]:
+    """Those that the table has, in their order."""
+    return [arm for arm in COLOURS if len(table) and (table["arm"] == arm).any()]
 
 
 def _add(figure: go.Figure, line: pd.DataFrame, arm: str, place: int) -> None:
@@ -53,7 +65,7 @@ def _add(figure: go.Figure, line: pd.DataFrame, arm: str, place: int) -> None:
     )  # fmt: skip
 
 
-def curves_png(table: pd.DataFrame, title: str = "", metric: str = "accuracy") -> bytes:
+def curves_png(table: pd.DataFrame, title: str = "", metric: str = "accuracy", by: str = "epoch") -> bytes:
     """`curves_figure` as a PNG for a page of paper: dark on white, no browser needed."""
     from matplotlib.figure import Figure  # here: nobody waits for it who only looks at the page
     from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -62,15 +74,15 @@ def curves_png(table: pd.DataFrame, title: str = "", metric: str = "accuracy") -
     figure = Figure(figsize=(4.2 * len(panels), 3.6), dpi=160, layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, domain in zip(axes, panels, strict=True):
-        for arm in (arm for arm in ARMS if len(table) and (table["arm"] == arm).any()):
-            line = band(table, arm, f"{domain}_{metric}")
+        for arm in _arms(table):
+            line = band(table, arm, f"{domain}_{metric}", by)
             axis.plot(line.index, line["mean"], color=COLOURS[arm], label=NAMES[arm], marker="o", markersize=3)
             axis.fill_between(line.index, line["mean"] - line["sd"], line["mean"] + line["sd"], color=COLOURS[arm], alpha=0.18, linewidth=0)
-        axis.set(title=TESTS[domain], xlabel="epoch")
+        axis.set(title=TESTS[domain], xlabel=by)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
     axes[0].set_ylabel(metric)
-    if metric == "accuracy":
+    if metric in SHARES:
         axes[0].yaxis.set_major_formatter(PercentFormatter(1))
     lines, names = axes[0].get_legend_handles_labels()
     if lines:

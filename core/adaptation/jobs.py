@@ -20,6 +20,7 @@ from core.adaptation.classify import ArmName, Domains, classify
 from core.adaptation.oneshot_jobs import GenerateTask, PersonaliseTask
 from core.adaptation.pairs import in_order, pairs
 from core.adaptation.report import Study, export
+from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.share_jobs import SharesTask
 from core.data.checkpoints import FolderCheckpoints
 from core.data.labelled import load_set
@@ -140,5 +141,5 @@ def in_foreground(task: Task, folder: Path, name: str, tools: Tools) -> Iterator
 
 
 TASKS: dict[str, type[Task]] = {
-    task.kind: task for task in (AdaptTask, ClassifyTask, AuditTask, SharesTask, PersonaliseTask, GenerateTask)
+    task.kind: task for task in (AdaptTask, ClassifyTask, AuditTask, SharesTask, PersonaliseTask, GenerateTask, SegmentTask)
 }

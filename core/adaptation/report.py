@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image
 
 from core.adaptation.adapt import facts_of
 from core.adaptation.figures import NAMES, TESTS, curves_figure, curves_png
@@ -88,19 +89,20 @@ def _page(study: Study, tables: dict[str, pd.DataFrame]) -> str:
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(study.title)}</title><style>{STYLE}</style>",
         f"<h1>{html.escape(study.title)}</h1><p>{html.escape(study.note)}</p>",
         "<h2>Accuracy, %</h2><p>Mean and sd over the seeds of finished classifiers; 95 % bootstrap over seeds and test pictures.</p>",
-        _table(tables["accuracies"]),
+        table_html(tables["accuracies"]),
         "<h2>Against source only, points</h2><p>p: exact McNemar test, the largest over seeds.</p>",
-        _table(tables["comparisons"]),
+        table_html(tables["comparisons"]),
         f"<h2>Curves</h2>{accuracy}<h3>Loss</h3>{loss}",
         "<h2>Published</h2><p>Faces at 256 pixels, the target test set from the same generator as the training set; %.</p>",
-        _table(published),
+        table_html(published),
         f"<h2>Pairs</h2>{''.join(map(_figure, study.pairs))}",
         f"<h2>Settings</h2><pre>{html.escape(settings)}</pre></html>",
     ]
     return "\n".join(parts)
 
 
-def _table(table: pd.DataFrame) -> str:
+def table_html(table: pd.DataFrame) -> str:
+    """A table for a page, as `percent` shows it."""
     return percent(table).to_html(index=False, border=0) if len(table) else "<p>Nothing yet.</p>"
 
 
@@ -109,5 +111,11 @@ def _figure(pair: Pair) -> str:
     words = ", ".join(
         [*(f"{name}: {label}" for name, label in pair.labels.items()), *(f"{name} {value:.2f}" for name, value in pair.scores.items())]
     )
+    return figure_html(picture, words, "before and after")
+
+
+def figure_html(picture: Image.Image, words: str, alt: str) -> str:
+    """A picture with its caption, inside the page."""
     data = base64.b64encode(png_bytes(picture, {})).decode()
-    return f'<figure><img src="data:image/png;base64,{data}" alt="before and after"><figcaption>{html.escape(words)}</figcaption></figure>'
+    image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(alt)}">'
+    return f"<figure>{image}<figcaption>{html.escape(words)}</figcaption></figure>"

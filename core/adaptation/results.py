@@ -42,9 +42,9 @@ def curves(folder: Path) -> pd.DataFrame:
     return table.drop(columns=["phase", "step", "total", "time"]).astype({"seed": int, "epoch": int}) if rows else table
 
 
-def band(table: pd.DataFrame, arm: str, metric: str) -> pd.DataFrame:
-    """Mean and standard deviation over seeds by epoch of one column of `curves`: columns mean, sd (0 with one seed)."""
-    groups = table[table["arm"] == arm].groupby("epoch")[metric]
+def band(table: pd.DataFrame, arm: str, metric: str, by: str = "epoch") -> pd.DataFrame:
+    """Mean and standard deviation over seeds, by epoch, of one column of `curves`: columns mean, sd (0 with one seed)."""
+    groups = table[table["arm"] == arm].groupby(by)[metric]
     return pd.DataFrame({"mean": groups.mean(), "sd": groups.std().fillna(0.0)})
 
 

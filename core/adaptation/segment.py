@@ -31,7 +31,7 @@ from core.adaptation.segment_pixels import Scenes, check_crop, mapped_scenes
 from core.adaptation.segment_settings import SegmentSettings
 from core.adaptation.segmenter import Segmenter, class_names, load_segmenter, new_segmenter
 from core.data.images import decode_image
-from core.data.segmented import SegmentedSet, held_out
+from core.data.segmented import SegmentedImage, SegmentedSet, held_out
 from core.types import Context, ShiftlabError, StepEvent
 
 SegmentArm = Literal["source", "one_shot", "generated", "target"]
@@ -91,22 +91,30 @@ def measured_file(folder: Path, arm: str, seed: int) -> Path:
 
 
 def _parts(domains: SegmentDomains, settings: SegmentSettings, folder: Path) -> Generator[StepEvent, None, Parts]:
-    """Scenes by "<domain> <use>". A labelled target without a split is a test set altogether."""
-    source, target, names = domains.source, domains.target, class_names(domains.source.classes)
-    wanted = {"source train": (source, source.split("train")), "source test": (source, held_out(source))}
-    if target is not None:
-        wanted |= {"target train": (target, target.split("train")), "target test": (target, held_out(target) or target.split(""))}
-    if domains.generated is not None:
-        wanted["generated"] = (domains.generated, domains.generated.items)
+    """Scenes by "<domain> <use>"."""
+    names = class_names(domains.source.classes)
+    wanted = {f"{domain} test": found for domain, found in test_items(domains).items()}
+    for name, found in (("source", domains.source), ("target", domains.target)):
+        wanted[f"{name} train"] = (found, found.split("train") if found is not None else [])
+    wanted["generated"] = (domains.generated, domains.generated.items if domains.generated is not None else [])
     parts: Parts = {}
     for name, (found, items) in wanted.items():
-        if items:
+        if found is not None and items:
             parts[name] = yield from mapped_scenes(found, items, names, settings.height, folder / "pixels" / name.replace(" ", "-"))
     if domains.one_shot is not None:
         parts["one_shot"] = one_scene(domains.one_shot, settings.height, len(names))
     if "source train" not in parts or "source test" not in parts:
         raise ShiftlabError("The source set has no train or no test split. Draw a split first.")
     return parts
+
+
+def test_items(domains: SegmentDomains) -> dict[str, tuple[SegmentedSet | None, Sequence[SegmentedImage]]]:
+    """By domain, what to measure on. A labelled target without a split is a test set altogether."""
+    source, target = domains.source, domains.target
+    return {
+        "source": (source, held_out(source)),
+        "target": (target, (held_out(target) or target.split("")) if target is not None else []),
+    }
 
 
 def one_scene(path: Path, height: int, classes: int) -> Scenes:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from core.adaptation.fit import SPREAD
 from core.adaptation.segment_batches import RareClasses, plain
-from core.adaptation.segment_mix import class_mix, pseudo_labels, strong
+from core.adaptation.segment_mix import class_mix, jittered, pseudo_labels, strong
 from core.adaptation.segment_pixels import Scenes
 from core.adaptation.segment_settings import SegmentSettings
 from core.adaptation.segmenter import AT_ONCE, Segmenter
@@ -27,6 +27,7 @@ from core.metrics.segmentation import IGNORE, confusion, iou, mean_iou
 from core.models.segformer import HEAD
 from core.types import Context
 
+HUE = 0.2  # share of the jitter of labelled crops that their hue has
 Numbers = dict[str, float]
 
 
@@ -63,6 +64,7 @@ class SegmentTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = group["factor"] * self.rate * pace(self.step, self.total, self.settings.warm_up)
         x, y = self.rare.draw(self.settings.batch_size, generator)
+        x = jittered(x, self.settings.source_jitter, HUE * self.settings.source_jitter, generator)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(number)  # dropout
             self.found.network.train()

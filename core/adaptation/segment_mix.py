@@ -37,7 +37,12 @@ def class_mix(
 
 def strong(x: Tensor, jitter: float, blur: float, generator: torch.Generator) -> Tensor:
     """Colour jitter by up to `jitter` and blur by up to σ `blur` pixels, item by item. x `(B, 3, H, W)` in [-1, 1], as is the result."""
-    return torch.stack([_blurred(_jittered(image, jitter, generator), blur, generator) for image in x])
+    return torch.stack([_blurred(image, blur, generator) for image in jittered(x, jitter, jitter, generator)])
+
+
+def jittered(x: Tensor, strength: float, hue: float, generator: torch.Generator) -> Tensor:
+    """Most of the pictures with factors of 1 ± strength on brightness, contrast and saturation, and their hue turned by up to ± hue."""
+    return torch.stack([_jittered(image, strength, hue, generator) for image in x]) if strength else x
 
 
 def _half_of_classes(labels: Tensor, generator: torch.Generator) -> Tensor:
@@ -48,14 +53,14 @@ def _half_of_classes(labels: Tensor, generator: torch.Generator) -> Tensor:
     return torch.isin(labels, chosen)
 
 
-def _jittered(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    draw, *shifts = (torch.rand(5, generator=generator)).tolist()
-    if not strength or draw >= JITTERED:
+def _jittered(image: Tensor, strength: float, hue: float, generator: torch.Generator) -> Tensor:
+    draw, *shifts = (2 * torch.rand(5, generator=generator) - 1).tolist()
+    if draw >= 2 * JITTERED - 1:
         return image
-    bright, contrast, colour, hue = (strength * (2 * shift - 1) for shift in shifts)
+    bright, contrast, colour, turn = (by * shift for by, shift in zip((strength, strength, strength, hue), shifts, strict=True))
     image = transforms.adjust_brightness((image + 1) / 2, 1 + bright)
     image = transforms.adjust_saturation(transforms.adjust_contrast(image, 1 + contrast), 1 + colour)
-    return transforms.adjust_hue(image, hue) * 2 - 1
+    return transforms.adjust_hue(image, turn) * 2 - 1
 
 
 def _blurred(image: Tensor, largest: float, generator: torch.Generator) -> Tensor:

@@ -44,6 +44,10 @@ class SegmentSettings(Settings):
         0.01, "Rare classes", "Temperature T: pictures of a class of frequency f are drawn as softmax((1 − f) / T). 0: all alike.",
         ge=0, le=10, more=True,
     )  # fmt: skip
+    source_jitter: float = setting(
+        0.5, "Colour jitter of labelled crops", "Brightness, contrast, saturation, and a fifth of it hue, as SegFormer's own training has. "
+        "0: none, as DAFormer.", ge=0, le=1, more=True,
+    )  # fmt: skip
     jitter: float = setting(0.2, "Colour jitter", "Of mixed pictures: brightness, contrast, saturation and hue.", ge=0, le=0.5, more=True)
     blur: float = setting(0.6, "Blur", "Largest σ of the blur of mixed pictures. 0: none.", unit="px", ge=0, le=10, more=True)
     seed: int = setting(0, "First seed", "The others count on.", ge=0, step=1, more=True)
@@ -51,6 +55,7 @@ class SegmentSettings(Settings):
 
 PAPER: dict[str, Any] = {
     "height": 512, "crop": 512, "iterations": 40_000, "adapt_iterations": 40_000, "start": "own", "seeds": 3, "measure_every": 4000,
-    "batch_size": 2, "learning_rate": 6e-5, "adapt_rate": 6e-5, "head_factor": 10.0, "warm_up": 1500, "average": 0.999, "blur": 1.15,
+    "batch_size": 2, "learning_rate": 6e-5, "adapt_rate": 6e-5, "head_factor": 10.0, "warm_up": 1500, "average": 0.999,
+    "source_jitter": 0.0, "blur": 1.15,
 }  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {"streets": {}, "paper": PAPER}  # what each changes of the defaults

@@ -17,6 +17,7 @@ from core.cli.edit import edit_app
 from core.cli.invert import add_invert
 from core.cli.models import models_app
 from core.cli.oneshot import add_oneshot
+from core.cli.segment import add_segment
 from core.cli.shares import add_shares
 from core.cli.tune import tune_app
 from core.jobs.errors import sentence
@@ -40,6 +41,7 @@ app.add_typer(adapt_app, name="adapt")
 add_classify(app)
 add_shares(app)
 add_oneshot(app)
+add_segment(app)
 app.add_typer(models_app, name="models")
 
 

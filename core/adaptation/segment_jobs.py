@@ -1,0 +1,81 @@
+"""The one-shot comparison as a job of the lab's queue: `lab.start(SegmentTask(…), name)`.
+
+Labelled sets are handed over as index files (`SegmentedSet.save`), for a job outlives the page and the process that began it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from core.adaptation.segment import SegmentArm, SegmentDomains, segment
+from core.adaptation.segment_report import SegmentStudy, Shown, segment_export
+from core.adaptation.segment_settings import SegmentSettings
+from core.adaptation.segment_shown import finished_segmenters, look_at, mapped_tests
+from core.data.images import decode_image
+from core.data.pictures import enlarge, side_by_side
+from core.data.segmented import SegmentedSet, load_segmented, read_unlabelled
+from core.jobs.tasks import Task, Tools
+from core.types import StepEvent
+
+GENERATED_INDEX, ONE_SHOT = "generated.jsonl", "one_shot"  # what a run keeps of what it was given
+SHOWN_SCENES, SIDE = 8, 320
+
+
+class SegmentTask(Task):
+    """Segmenters trained and compared.
+
+    source: index of the labelled source set, with a split. one_shot: the target image. images: folder or ZIP of unlabelled target images,
+    as a GenerateTask makes them. target: index of labelled target scenes to measure on; with a train split it gives the oracle.
+    """
+
+    kind: ClassVar[str] = "segment"
+    source: Path
+    one_shot: Path | None = None
+    images: Path | None = None
+    target: Path | None = None
+    arms: tuple[SegmentArm, ...] = ("source", "one_shot", "generated")
+    settings: SegmentSettings = SegmentSettings()
+
+    def domains(self, folder: Path) -> SegmentDomains:
+        """The sets, read from their indices. The run in `folder` keeps the one-shot image, and which generated images there were."""
+        target = load_segmented(self.target) if self.target is not None else None
+        return SegmentDomains(load_segmented(self.source), self._brought(folder), self._generated(folder), target)
+
+    def run(self, folder: Path, tools: Tools) -> Iterator[StepEvent]:
+        yield from segment(self.domains(folder), self.arms, self.settings, folder, tools.context)
+
+    def study(self, folder: Path, title: str, note: str = "") -> SegmentStudy:
+        """What a report of the run in `folder` is made of; test scenes of the target, where there are labelled ones, else of the source."""
+        domains = self.domains(folder)
+        scenes = mapped_tests(domains, self.settings.height, folder, "source" if self.target is None else "target")
+        found = finished_segmenters(folder)
+        places = range(0, len(scenes), max(1, len(scenes) // SHOWN_SCENES))[:SHOWN_SCENES]
+        looks = (look_at(scenes, place, found) for place in places)
+        shown = [Shown(side_by_side([enlarge(image, SIDE) for _, image in look]), ", ".join(word for word, _ in look)) for look in looks]
+        return SegmentStudy(title, folder, domains.source.classes, self.model_dump(mode="json"), shown, note)
+
+    def export(self, folder: Path, out: Path, title: str, note: str = "") -> list[Path]:
+        """The report's files (see core/adaptation/segment_report.py) of the run in `folder`."""
+        return segment_export(self.study(folder, title, note), out)
+
+    def _generated(self, folder: Path) -> SegmentedSet | None:
+        if self.images is None:
+            return None
+        index = folder / GENERATED_INDEX
+        if not index.is_file():
+            read_unlabelled(self.images).save(index)
+        return load_segmented(index)
+
+    def _brought(self, folder: Path) -> Path | None:
+        """The one-shot image in the run's folder, copied there at its first start. Raises ShiftlabError for what is no image."""
+        if self.one_shot is None:
+            return None
+        copy = folder / f"{ONE_SHOT}{self.one_shot.suffix}"
+        if not copy.is_file():
+            decode_image(self.one_shot)
+            shutil.copyfile(self.one_shot, unfinished := copy.with_name(f".{copy.name}"))
+            unfinished.replace(copy)
+        return copy
