@@ -93,6 +93,8 @@ def _parts(domains: Domains, classes: tuple[str, ...], size: int, folder: Path) 
             parts[name]["test"] = chosen(pixels, labelled, domains.column, classes, "")
     if not len(parts["source"]["test"]):
         raise ShiftlabError("The source set has no test split, so nothing could be measured. Draw a split first.")
+    if "target" in parts and not len(parts["target"]["test"]):
+        raise ShiftlabError("The target set has a split without test pictures, so nothing could be measured there. Draw a split for it.")
     return parts
 
 

@@ -20,6 +20,7 @@ from core.types import ShiftlabError
 
 METADATA = "metadata.csv"
 ATTRIBUTE_LISTS = ("list_attr_celeba.txt", "CelebAMask-HQ-attribute-anno.txt")
+MASKS = "CelebAMask-HQ-mask-anno"  # CelebAMask-HQ's folder of ten masks a picture, which are no pictures
 PARTITION = "list_eval_partition.txt"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 SPLITS = {
@@ -158,10 +159,14 @@ def _celeba(files: Files, table: str) -> Labelling:
     if len(lines) < 3 or not lines[0].strip().isdigit():
         raise ShiftlabError(f"{table} is no CelebA attribute list: it must begin with a count and a line of names. Use the original file.")
     columns = tuple(lines[1].split())
-    where = {PurePosixPath(name).name: name for name in files.names if is_picture(name)}
+    pictures = [name for name in files.names if is_picture(name)]
+    masks = {name for name in pictures if MASKS in PurePosixPath(name).parts}
+    where = {PurePosixPath(name).name: name for name in pictures if name not in masks}
     partition = next((name for name in files.names if PurePosixPath(name).name == PARTITION), None)
     splits = dict(line.split()[:2] for line in _lines(files, partition) if len(line.split()) > 1) if partition else {}
     found = Labelling("celeba", columns, {})
+    if masks:
+        found.notes.append(f"In {MASKS} lie masks ({len(masks):,}), which were not taken for pictures.")
     for place, line in enumerate(lines[2:], start=3):
         picture, *values = line.split() or [""]
         if len(values) != len(columns) or any(value not in CELEBA_VALUES for value in values):

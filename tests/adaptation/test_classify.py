@@ -108,6 +108,9 @@ def test_what_cannot_be_is_refused(domains, context, tmp_path):
     whole = replace(domains.source, items=tuple(item._replace(split="train") for item in domains.source.items))
     with pytest.raises(ShiftlabError, match="no test split"):
         run(replace(domains, source=whole), tmp_path, context)
+    taught = replace(domains.target, items=tuple(domains.target.split("train")))
+    with pytest.raises(ShiftlabError, match="target set has a split without test"):
+        run(replace(domains, target=taught), tmp_path / "taught", context)
     strange = replace(domains.target, items=tuple(item._replace(labels=("maybe",)) for item in domains.target.items))
     with pytest.raises(ShiftlabError, match="'maybe'"):
         run(replace(domains, target=strange), tmp_path / "strange", context)

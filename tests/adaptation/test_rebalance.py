@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from core.adaptation.adapt import adapt, adapted_set
+from core.adaptation.pairs import pairs
 from core.adaptation.rebalance import rebalanced, shares_in, write_rebalanced
 from core.data.labelled import LabelledImage, LabelledSet, load_set
 from core.types import ShiftlabError
+from tests.adaptation.helpers import adaptation, split_set
 
 COLUMNS = ("smiling", "glasses", "hat")
 
@@ -74,6 +77,17 @@ def test_other_splits_stay_and_everything_is_written_down(tmp_path):
     rows = list(csv.DictReader((tmp_path / "set.csv").open()))
     assert len(rows) == 40 and sum(int(row["taken"]) for row in rows) == 40
     assert all((row["taken"] == "0") == (row["glasses"] == "no") for row in rows)
+
+
+def test_a_set_with_pictures_taken_twice_is_carried_across(context, tmp_path):
+    source = split_set(tmp_path / "in", 5)
+    found = rebalanced(source, {"class": {"yes": 0.7, "no": 0.3}}, "class", "resample")
+    assert len({item.name for item in found.items}) < len(found) == len(source)
+    list(adapt(found, adaptation(context.base), tmp_path / "out", context))
+    after = adapted_set(tmp_path / "out")
+    assert [item.labels for item in after.items] == [item.labels for item in found.items]
+    assert len({item.name for item in after.items}) == len(after) and after.picture(after.items[-1]).size == (16, 16)
+    assert len(list(pairs(found, tmp_path / "out", [item.name for item in after.items]))) == len(found)
 
 
 @pytest.mark.parametrize(

@@ -82,12 +82,13 @@ def test_tables_in_every_encoding(encoding, tmp_path):
 def test_celeba_with_partition_and_column_picker(name, tmp_path):
     table = b"3\nEyeglasses Smiling\n0.jpg  1 -1\n1.jpg -1  1\n2.jpg -1 1\n3.jpg 1\n"
     files = {name: table, "list_eval_partition.txt": b"0.jpg 0\n1.jpg 2\n"}
-    files |= {"img/0.jpg": picture(1, "JPEG"), "img/1.jpg": picture(2, "JPEG")}
+    files |= {"img/0.jpg": picture(1, "JPEG"), "img/1.jpg": picture(2, "JPEG"), "CelebAMask-HQ-mask-anno/0/00000_hair.png": picture(3)}
     source = unpacked(tmp_path, files)
     assert label_columns(source) == ["Eyeglasses", "Smiling"]
     found = read_set(source, ["Smiling"])
     assert [(item.labels, item.split) for item in found.items] == [(("no",), "train"), (("yes",), "test")]
     assert "without an image" in why(found, "2.jpg") and "not 2 values" in why(found, "3.jpg")
+    assert len(found.report.left_out) == 2 and "lie masks (1), which were not taken for pictures" in found.report.notes[0]
 
 
 def test_what_is_broken_is_named_and_the_rest_goes_on(tmp_path):
