@@ -1,0 +1,35 @@
+"""Edits that a comparison trains: each under a name that says all it depends on, trained once, or gone on with after a stop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from core.data.checkpoints import FolderCheckpoints
+from core.data.edits import load_edit, save_edit
+from core.methods import METHODS
+from core.types import Context, Edit, StepEvent, TrainRequest
+
+SHOWN_ONLY = {"sample_every", "sample_steps", "epochs"}  # settings that change what is seen, or when it ends, and not the way there
+
+
+def stem_of(work: Path, name: str, request: TrainRequest, context: Context, *facts: object, ends: bool = True) -> Path:
+    """`<work>/<name>-<hash>`. facts: of the pictures, which are too many to hash. ends: whether the count of updates is part of it."""
+    settings = request.settings.model_dump(exclude=SHOWN_ONLY - ({"epochs"} if ends else set()))
+    clip = context.clip.fingerprint if "target_prompt" in settings else ""
+    said = json.dumps([settings, request.seed, context.base.fingerprint, clip, *map(str, facts)])
+    return work / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+
+
+def kept_edit(stem: Path, request: TrainRequest, context: Context) -> Edit:
+    """The edit in `<stem>.safetensors`, trained first, or gone on with, where it is not there."""
+    path = stem.with_suffix(".safetensors")
+    if not path.exists():
+        for event in METHODS[request.settings.method].train(request, replace(context, checkpoints=FolderCheckpoints(stem))):
+            if isinstance(event, Edit):
+                save_edit(path, event, context.base.state_dict(), "half")
+            elif isinstance(event, StepEvent) and event.phase == "sample":
+                print(f"{stem.name} {event.step}/{event.total} {event.numbers}", flush=True)
+    return load_edit(path, context.base.state_dict())
