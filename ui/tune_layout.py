@@ -10,6 +10,7 @@ from gradio.components import Component
 
 from core.methods import that_train
 from core.types import Settings
+from core.worlds.portraits import DOMAINS
 from ui.forms import Form, build_form
 from ui.methods import about, line_html
 from ui.tune_curve import METHOD as CURVE_METHOD
@@ -81,7 +82,8 @@ def build_layout(lab: Any) -> tuple[Controls, Watch, CurveCard]:
 
 def image_choices(count: int) -> list[tuple[str, str]]:
     """Where training images come from; count: of the source set."""
-    return [("Embedded portraits", PORTRAITS), (f"Source set ({count})", SOURCE)]
+    others = [(f"Embedded, as {name}", name) for name in DOMAINS[1:]]  # for bases that were tuned to such a domain
+    return [("Embedded portraits", PORTRAITS), (f"Source set ({count})", SOURCE), *others]
 
 
 def learns_source(method: str) -> bool:

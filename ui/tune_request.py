@@ -10,7 +10,7 @@ from PIL import Image
 from core.data.images import to_pils
 from core.models.align import as_seen_by
 from core.types import Settings, ShiftlabError
-from core.worlds.portraits import render, sample
+from core.worlds.portraits import DOMAINS, render, sample
 from ui.methods import about
 from ui.prompts import check_prompts
 from ui.state import LabImage
@@ -26,7 +26,8 @@ NAME_LENGTH = 60
 
 @dataclass(frozen=True)
 class Pictures:
-    """What a visitor chose. learn: PORTRAITS or SOURCE; aim: SET or a key of `tune_targets.EXAMPLES`; source, target: the Data tab's sets.
+    """What a visitor chose. learn: PORTRAITS, SOURCE, or another domain of the embedded portraits; aim: SET or a key of
+    `tune_targets.EXAMPLES`; source, target: the Data tab's sets.
 
     tried: pictures that the Edit tab handed over; they stand first among the samples.
     """
@@ -37,10 +38,15 @@ class Pictures:
     target: tuple[LabImage, ...] = ()
     tried: tuple[LabImage, ...] = ()
 
+    @property
+    def domain(self) -> str:
+        """Of the embedded portraits to learn from: photographs, or pictures for a base that was tuned to another domain."""
+        return self.learn if self.learn in DOMAINS else DOMAINS[0]
+
     def of_source(self, count: int, side: int) -> list[Image.Image]:
         """The first `count` pictures to learn from. Raises ShiftlabError where there are none."""
-        if self.learn == PORTRAITS:
-            return to_pils(render(sample(count, TRAINING_SEED, **sources_of(self.aim)), "photo", side))
+        if self.learn != SOURCE:
+            return to_pils(render(sample(count, TRAINING_SEED, **sources_of(self.aim)), self.domain, side))
         if not self.source:
             raise ShiftlabError("The source set is empty. Add images on the Data tab, or learn from the embedded portraits.")
         return [entry.image for entry in self.source[:count]]
@@ -49,14 +55,14 @@ class Pictures:
         """The few pictures that are edited again and again: those handed over, then the first of the source set, or unseen portraits."""
         first = [entry.image for entry in self.tried[:SAMPLES]]
         own = [entry.image for entry in self.source] if self.learn == SOURCE else []
-        return [*first, *(own or to_pils(render(sample(SAMPLES, SAMPLE_SEED, **sources_of(self.aim)), "photo", side)))][:SAMPLES]
+        return [*first, *(own or to_pils(render(sample(SAMPLES, SAMPLE_SEED, **sources_of(self.aim)), self.domain, side)))][:SAMPLES]
 
     def count(self, method: str, settings: Settings) -> int:
         """How many there are to learn from."""
         wanted = getattr(settings, "images", TRAINING_IMAGES)
         if about(method).learns == "target":
             return min(wanted, EXAMPLES[self.aim].most if self.aim in EXAMPLES else len(self.target))
-        return wanted if self.learn == PORTRAITS else min(wanted, len(self.source))
+        return min(wanted, len(self.source)) if self.learn == SOURCE else wanted
 
 
 def needs_target(method: str, settings: Settings) -> bool:

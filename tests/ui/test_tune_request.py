@@ -52,6 +52,14 @@ def test_portraits_are_drawn_in_the_base_s_size():
     assert lab.given.name == "pencil sketch of a person" and lab.given.seed == 7 and lab.given.target_images is None
 
 
+def test_a_base_of_another_domain_learns_from_its_pictures():
+    lab = Lab()
+    submit(lab, "diffusionclip", SETTINGS, "", 0, Pictures())
+    photos, seen = lab.given.images, lab.given.samples
+    submit(lab, "diffusionclip", SETTINGS, "", 0, Pictures(learn="painting"))
+    assert lab.given.images.shape == photos.shape and not lab.given.images.equal(photos) and not lab.given.samples.equal(seen)
+
+
 def test_the_source_set_and_target_images():
     lab = Lab()
     settings = SETTINGS.model_copy(update={"image_weight": 1.0, "target_prompt": ""})
