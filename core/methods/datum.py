@@ -30,7 +30,7 @@ from core.process.noise import ItemNoise
 from core.process.timesteps import leading_timesteps
 from core.types import Context, Edit, EditRequest, EditResult, Settings, ShiftlabError, StepEvent, TrainRequest, Work
 
-CALLS_A_CALL = 1.0  # time of a call of the text-to-image network in the base's
+CALLS_A_CALL = 0.28  # a call of the embedded text-to-image network in the base's: 11 to 38 ms, with gradient 31 to 113, on a CPU thread
 
 
 class DatumEdit(TranslationSettings):

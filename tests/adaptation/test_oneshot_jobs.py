@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from core.adaptation.generated import Generation, generate_set, generated_pictures
-from core.adaptation.jobs import TASKS, in_foreground
+from core.adaptation.jobs import in_foreground
 from core.adaptation.likeness import likeness, read_likeness
 from core.adaptation.oneshot_jobs import EDIT, GENERATED, SHOTS, GenerateTask, PersonaliseTask, kept_checkpoints
 from core.data.edits import read_card
@@ -19,11 +19,15 @@ from core.data.images import to_pil
 from core.data.png import read_request, write_png
 from core.jobs.runs import RunFolder
 from core.jobs.tasks import Tools
+from core.lab import Lab
+from core.methods.datum import DatumEdit
 from core.methods.datum_domainstudio import PromptDomainStudioTune
 from core.methods.datum_generate import plan
 from core.methods.datum_settings import DatumTune, GenerateSettings
 from core.models.text_to_image import load_text_to_image
-from core.types import Context, ShiftlabError, Stopped
+from core.types import Context, EditRequest, EditResult, ShiftlabError, Stopped
+from tests.jobs.helpers import finished as ended
+from tests.tiny import write_models
 from tests.tiny_text_to_image import IMAGE_SIZE, write_text_to_image
 
 LESSON = DatumTune(steps=4, checkpoint_every=2, sample_steps=2, rank=2, learning_rate=1e-2)
@@ -168,8 +172,23 @@ def test_what_cannot_run_says_so(tools, shot, tmp_path):
         list(GenerateTask(table=TABLE).run(tmp_path / "run", replace(tools, context=Context(None))))
 
 
-def test_the_queue_knows_them():
-    assert TASKS["personalise"] is PersonaliseTask and TASKS["generate"] is GenerateTask
+def test_from_one_image_to_an_edit_in_the_lab(tmp_path, shot):
+    checkpoints = write_models(tmp_path / "checkpoints")
+    write_text_to_image(checkpoints / "streets")
+    lab = Lab(tmp_path / "home", checkpoints, "cpu", precision="fp32")
+    try:
+        learned = lab.start(PersonaliseTask(images=(shot,), name="night", settings=LESSON), "Night")
+        weights = lab.get(learned).folder / "personalised" / "step_000002.safetensors"
+        drawn = lab.start(GenerateTask(table=TABLE, weights=weights, settings=QUICK, compared=2), "Nights")
+        assert (ended(lab, learned), ended(lab, drawn)) == ("done", "done")
+        folder = lab.get(drawn).folder
+        assert len(generated_pictures(folder / GENERATED)) == 3 and "The pictures vary" in (folder / "log.txt").read_text()
+        entry = next(entry for entry in lab.edits() if entry.key == f"run/{learned}")
+        assert entry.usable and entry.name == "night"
+        request = EditRequest(torch.zeros(1, 3, 16, 16), DatumEdit(generation_steps=2), (lab.load_edit(entry.key),))
+        assert isinstance(list(lab.edit(request))[-1], EditResult)
+    finally:
+        lab.close()
 
 
 def test_the_table_is_one_that_spreadsheets_read(context, model, tmp_path):
