@@ -6,13 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from ui import adapt_tab, data_tab, edit_tab, models_tab, runs_tab, tune_tab
+from ui import adapt_tab, data_tab, edit_tab, models_tab, oneshot_tab, runs_tab, tune_tab
 from ui.state import create_shared
 from ui.status import status_html
 
 TABS = (
     ("data", "Data", data_tab), ("edit", "Edit", edit_tab), ("tune", "Tune", tune_tab), ("adapt", "Adapt", adapt_tab),
-    ("models", "Models", models_tab), ("runs", "Runs", runs_tab),
+    ("oneshot", "One-shot", oneshot_tab), ("models", "Models", models_tab), ("runs", "Runs", runs_tab),
 )  # fmt: skip
 STATUS_SECONDS = 1.0
 FILES_KEPT = (3600, 24 * 3600)  # seconds: how often the page's own files are looked through, and how old they get
