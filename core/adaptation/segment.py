@@ -25,7 +25,7 @@ from PIL import ImageOps
 from safetensors.torch import save_file
 
 from core.adaptation.classify import PHASE
-from core.adaptation.segment_fit import Lesson, SegmentTraining, fit_segmenter, matrices
+from core.adaptation.segment_fit import Lesson, SegmentTraining, fit_segmenter, matrices, measured
 from core.adaptation.segment_overlays import overlays
 from core.adaptation.segment_pixels import Scenes, check_crop, mapped_scenes
 from core.adaptation.segment_settings import SegmentSettings
@@ -58,10 +58,12 @@ class SegmentDomains:
 
 
 def segment(
-    domains: SegmentDomains, arms: Sequence[SegmentArm], settings: SegmentSettings, folder: Path, context: Context
-) -> Iterator[StepEvent]:
+    domains: SegmentDomains, arms: Sequence[SegmentArm], settings: SegmentSettings, folder: Path, context: Context,
+    earlier: Path | None = None,
+) -> Iterator[StepEvent]:  # fmt: skip
     """Yields "read" and "train on <arm>" events; numbers of the latter: see `fit_segmenter`, with "seed" and "iteration".
 
+    earlier: the folder of a comparison of the same source and settings, whose source-only segmenters are measured here and not trained.
     Where adaptation starts from the source, the arm "source" is trained in any case.
     Raises ShiftlabError for an arm that there are no pictures for, no test images, or a crop that does not fit.
     """
@@ -75,7 +77,11 @@ def segment(
     done = 0
     for seed in range(settings.seed, settings.seed + settings.seeds):
         for lesson in lessons:
-            if not measured_file(folder, lesson.name, seed).is_file():
+            if measured_file(folder, lesson.name, seed).is_file():
+                pass  # finished
+            elif lesson.name == "source" and earlier is not None and segmenter_folder(earlier, "source", seed).is_dir():
+                yield _taken_over(earlier, lesson, seed, settings, (done, total), folder, context)
+            else:
                 yield from _one(lesson, seed, (done, total), domains.source, settings, folder, context)
             done += lesson.updates(settings)
 
@@ -152,6 +158,18 @@ def _one(
         shown = overlays(training.teacher, _shown(lesson)) if numbers else None
         numbers = {"seed": seed, "iteration": step, **numbers} if numbers else {}
         yield StepEvent(PHASE.format(lesson.name), where[0] + step, where[1], numbers, shown)
+
+
+def _taken_over(
+    earlier: Path, lesson: Lesson, seed: int, settings: SegmentSettings, where: tuple[int, int], folder: Path, context: Context
+) -> StepEvent:
+    """A source-only segmenter that was trained before, measured on this comparison's scenes; its one event."""
+    updates, phase = lesson.updates(settings), PHASE.format(lesson.name)
+    found = load_segmenter(segmenter_folder(earlier, lesson.name, seed), context.device, context.dtype)
+    numbers = {"seed": seed, "iteration": updates, **measured(found, lesson.tests, context)}
+    _keep(found, lesson, seed, 0.0, folder, context)
+    shown = overlays(found, _shown(lesson))
+    return StepEvent(phase, where[0] + updates, where[1], numbers, shown, "Source only was taken over from the comparison before.")
 
 
 def _shown(lesson: Lesson) -> torch.Tensor:

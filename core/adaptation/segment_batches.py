@@ -12,16 +12,18 @@ from torch import Tensor
 
 from core.adaptation.segment_pixels import Scenes, as_floats
 
-SEEN = 3000 / 512**2  # share of a crop's area that a class has in a picture that shows it; DAFormer's number
 IN_CROP = 0.5  # of that share, what must be in the crop itself
 TRIES = 10  # crops drawn for it
 
 
 class RareClasses:
-    """Which pictures are drawn how often. scenes are labelled; temperature 0: all pictures alike."""
+    """Which pictures are drawn how often. scenes are labelled; temperature 0: all pictures alike.
 
-    def __init__(self, scenes: Scenes, crop: int, temperature: float) -> None:
-        self.scenes, self.crop, self.least = scenes, crop, SEEN * crop * crop
+    seen: share of a crop's area that a class has at least in a picture that shows it.
+    """
+
+    def __init__(self, scenes: Scenes, crop: int, temperature: float, seen: float) -> None:
+        self.scenes, self.crop, self.least = scenes, crop, seen * crop * crop
         self.share = class_shares(scenes.counts, temperature) if temperature else None
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

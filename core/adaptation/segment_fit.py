@@ -54,7 +54,7 @@ class SegmentTraining:
         network = copy.deepcopy(found.network).requires_grad_(False).eval()
         self.teacher = Segmenter(network, found.classes, found.device, found.dtype)
         self.optimizer = torch.optim.AdamW(groups(found.network, settings), self.rate, fused=True)
-        self.rare = RareClasses(lesson.source, settings.crop, settings.rare_temperature)
+        self.rare = RareClasses(lesson.source, settings.crop, settings.rare_temperature, settings.rare_share / 100)
         self.sums: Numbers = {}  # of the numbers since the last measurement
 
     def update(self) -> None:

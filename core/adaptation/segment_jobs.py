@@ -12,11 +12,12 @@ from typing import ClassVar
 
 from core.adaptation.segment import SegmentArm, SegmentDomains, segment
 from core.adaptation.segment_report import SegmentStudy, Shown, segment_export
-from core.adaptation.segment_settings import SegmentSettings
+from core.adaptation.segment_settings import OF_ADAPTATION, SegmentSettings
 from core.adaptation.segment_shown import finished_segmenters, look_at, mapped_tests
 from core.data.images import decode_image
 from core.data.pictures import enlarge, side_by_side
 from core.data.segmented import SegmentedSet, load_segmented, read_unlabelled
+from core.jobs.runs import RunFolder
 from core.jobs.tasks import Task, Tools
 from core.types import StepEvent
 
@@ -29,6 +30,7 @@ class SegmentTask(Task):
 
     source: index of the labelled source set, with a split. one_shot: the target image. images: folder or ZIP of unlabelled target images,
     as a GenerateTask makes them. target: index of labelled target scenes to measure on; with a train split it gives the oracle.
+    earlier: the folder of a comparison whose source-only segmenters are taken over, if its source and settings are these.
     """
 
     kind: ClassVar[str] = "segment"
@@ -38,6 +40,7 @@ class SegmentTask(Task):
     target: Path | None = None
     arms: tuple[SegmentArm, ...] = ("source", "one_shot", "generated")
     settings: SegmentSettings = SegmentSettings()
+    earlier: Path | None = None
 
     def domains(self, folder: Path) -> SegmentDomains:
         """The sets, read from their indices. The run in `folder` keeps the one-shot image, and which generated images there were."""
@@ -45,7 +48,8 @@ class SegmentTask(Task):
         return SegmentDomains(load_segmented(self.source), self._brought(folder), self._generated(folder), target)
 
     def run(self, folder: Path, tools: Tools) -> Iterator[StepEvent]:
-        yield from segment(self.domains(folder), self.arms, self.settings, folder, tools.context)
+        earlier = self.earlier if self.earlier is not None and self._has_same_source(self.earlier) else None
+        yield from segment(self.domains(folder), self.arms, self.settings, folder, tools.context, earlier)
 
     def study(self, folder: Path, title: str, note: str = "") -> SegmentStudy:
         """What a report of the run in `folder` is made of; test scenes of the target, where there are labelled ones, else of the source."""
@@ -60,6 +64,15 @@ class SegmentTask(Task):
     def export(self, folder: Path, out: Path, title: str, note: str = "") -> list[Path]:
         """The report's files (see core/adaptation/segment_report.py) of the run in `folder`."""
         return segment_export(self.study(folder, title, note), out)
+
+    def _has_same_source(self, earlier: Path) -> bool:
+        """Whether source-only segmenters there are what they would become here. A folder that is gone is no matter."""
+        try:
+            before = SegmentTask(**RunFolder(earlier).settings())
+        except (OSError, ValueError, KeyError):
+            return False
+        same = before.settings.model_dump(exclude=OF_ADAPTATION) == self.settings.model_dump(exclude=OF_ADAPTATION)
+        return same and before.source == self.source
 
     def _generated(self, folder: Path) -> SegmentedSet | None:
         if self.images is None:

@@ -10,7 +10,7 @@ from core.adaptation.figures import curves_figure
 from core.adaptation.jobs import TASKS, in_foreground
 from core.adaptation.segment_figures import classes_figure, classes_png, confusion_figure, confusion_png
 from core.adaptation.segment_jobs import SegmentTask
-from core.adaptation.segment_results import by_class, confusions, segment_curves
+from core.adaptation.segment_results import by_class, confusions, segment_curves, tables
 from core.adaptation.segment_shown import finished_segmenters, look_at, mapped_tests
 from core.jobs.runs import RunFolder
 from core.jobs.tasks import Tools
@@ -78,3 +78,14 @@ def test_figures_show_what_was_measured(run):
     assert len(classes_figure(table, "run").data) == 3 and len(confusion_figure(matrix, "run").data) == 1
     assert classes_png(table)[:4] == confusion_png(matrix)[:4] == b"\x89PNG"
     assert not classes_figure(table.iloc[:0], "run").data and not confusion_figure(matrix.iloc[:0], "run").data
+
+
+def test_source_only_is_taken_over_where_nothing_differs(task, run, tmp_path):
+    again = task.model_copy(update={"earlier": run, "arms": ("source",), "images": None, "one_shot": None})
+    events = list(in_foreground(again, tmp_path / "same", "fog", tools()))
+    trained = [event for event in events if event.phase.startswith("train")]
+    assert [event.step for event in trained] == [6, 12] and "taken over" in trained[0].note
+    before, after = (tables(folder, "source", [0, 1], "target") for folder in (run, tmp_path / "same"))
+    assert (before == after).all()
+    other = again.model_copy(update={"settings": again.settings.model_copy(update={"learning_rate": 1e-4, "seeds": 1})})
+    assert len([event for event in in_foreground(other, tmp_path / "other", "fog", tools()) if event.phase.startswith("train")]) == 6

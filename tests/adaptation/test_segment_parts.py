@@ -66,10 +66,10 @@ def test_a_rare_class_is_in_the_crop():
     masks[4, 4:12, 40:48] = 2
     masks[:, :, :8] = 1
     counts = np.stack([np.bincount(mask.ravel(), minlength=3) for mask in masks])
-    _, y = RareClasses(Scenes(np.zeros((6, 3, 16, 64), np.uint8), masks, counts), 16, 0.01).draw(16, generator())
+    _, y = RareClasses(Scenes(np.zeros((6, 3, 16, 64), np.uint8), masks, counts), 16, 0.01, 0.01).draw(16, generator())
     assert all(bool((mask > 0).any()) for mask in y)
     assert sum(bool((mask == 2).any()) for mask in y) > 8
-    _, plainly = RareClasses(Scenes(np.zeros((6, 3, 16, 64), np.uint8), masks, counts), 16, 0.0).draw(16, generator())
+    _, plainly = RareClasses(Scenes(np.zeros((6, 3, 16, 64), np.uint8), masks, counts), 16, 0.0, 0.01).draw(16, generator())
     assert sum(bool((mask == 2).any()) for mask in plainly) < 8
 
 
