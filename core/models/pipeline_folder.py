@@ -16,6 +16,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging
 
 from core.process.schedule import BETA_SCHEDULES, Schedule
 from core.types import ShiftlabError
@@ -54,6 +55,7 @@ def is_pipeline(folder: Path) -> bool:
 def read_pipeline(folder: Path) -> Pipeline:
     """All parts of a text-to-image model. Raises ShiftlabError for what is missing, unreadable, or of another kind."""
     _check(folder)
+    logging.disable_progress_bar()  # of a second's work, on the standard error of whoever runs the lab
     vae, text_encoder, unet = (_network(folder, part) for part in NETWORKS)
     if unet.config.in_channels != vae.config.latent_channels or unet.config.cross_attention_dim != text_encoder.config.hidden_size:
         raise ShiftlabError(
