@@ -23,7 +23,7 @@ from core.types import Context, Edit, EditRequest, EditResult, Settings, Shiftla
 RECORD_VERSION = 1  # of the request in a PNG, the same as the page's, which reads these
 OWN_OPTIONS = [
     paths_argument("pictures", "PICTURES...", "Picture files, or folders of them."),
-    option("edit", list[str], [], "Edit: a file, a shipped edit's name or a run's id. Several mix; none reconstructs."),
+    option("edit", list[str], [], "Edit: a file, a shipped edit's name, a run's id or base/NAME. Several mix; none reconstructs."),
     option("out", Path, Path("."), "Folder for the results.", show_default="here"),
     option("seed", int, 0, "Of the first picture; the next ones count on.", min=0),
     option("batch", int, 8, "Pictures at once.", min=1, max=1024),

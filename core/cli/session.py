@@ -21,11 +21,13 @@ from core.metrics.perceptual import perceptual_of_identity
 from core.models.base import Base
 from core.models.clip import Clip
 from core.models.clip_hub import load_open_clip
+from core.models.edit_shelf import SECOND
 from core.models.files import open_base, open_edit
 from core.models.identity import Identity
 from core.models.precision import dtype_of
+from core.models.second_bases import as_edit, second_bases
 from core.models.shelf import Shelf
-from core.models.zoo import find, mirror_folder
+from core.models.zoo import find, mirror_folder, models_folder
 from core.types import Context, Edit, ShiftlabError, StepEvent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +104,12 @@ def _identity(values: dict[str, Any], shelf: Shelf) -> Identity | None:
 
 
 def read_edit(reference: str, values: dict[str, Any], base: Base, *, any_base: bool = False, **prompts: str) -> tuple[str, Edit]:
-    """(key as the page has it, edit): a file, a shipped edit's name, or a run's id. prompts: for files that do not say their own."""
+    """(key as the page has it, edit): a file, a shipped edit's name, a run's id, or base/NAME for a second base that is here.
+
+    prompts: for files that do not say their own.
+    """
+    if reference.startswith(SECOND):
+        return reference, _second_base(reference.removeprefix(SECOND), values, base)
     path = Path(reference).expanduser()
     places = {
         str(path): path,
@@ -114,6 +121,14 @@ def read_edit(reference: str, values: dict[str, Any], base: Base, *, any_base: b
     if found is None:
         raise ShiftlabError(f"There is no edit {reference!r}. Name a file, a shipped edit, or the id of a finished run.")
     return found[0], open_edit(found[1], base, any_base=any_base, **prompts)
+
+
+def _second_base(name: str, values: dict[str, Any], base: Base) -> Edit:
+    """A base of the home, or the embedded one by its folder's name "base", as what DDIB decodes with."""
+    folder = values["checkpoints"] / name if name == "base" else models_folder(values["home"]) / name
+    for _, card in second_bases(base, [folder]):
+        return as_edit(folder, card)
+    raise ShiftlabError(f"There is no base {name!r} that has the network of {base.name}. `python -m core models list` tells what is here.")
 
 
 def picture_paths(given: Sequence[Path]) -> list[Path]:

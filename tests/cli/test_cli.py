@@ -122,6 +122,10 @@ def test_a_tuned_base_is_kept_and_named(run, place, tmp_path):
     name = run("models", "keep", "sketch", "--checkpoints", place / "checkpoints", "--name", "sketches")[1].strip()
     assert name == "sketches" and f"{'sketches':<24} base      here" in run("models", "list")[1]
     assert run("edit", "diffusionclip", place / "faces" / "0.png", "--base", name, "--out", tmp_path / "out", *WALK)[0] == 0
+    bridge = ("edit", "ddib", place / "faces" / "0.png", *WALK, "--out", tmp_path)
+    assert run(*bridge, "--edit", f"base/{name}")[0] == 0 and (tmp_path / "0-sketches.png").is_file()
+    assert run(*bridge, "--edit", "base/base", "--base", name)[0] == 0, "and back"
+    assert "There is no base 'nobody'" in run(*bridge, "--edit", "base/nobody")[2]
 
 
 def test_a_training_makes_an_edit_that_can_be_used(run, place, tmp_path):
