@@ -45,7 +45,7 @@ def h_features(x: Tensor, t: int, noise: ItemNoise, space: HSpace, draws: int = 
 def set_features(
     pixels: np.ndarray, digests: Sequence[str], t: int, draws: int, context: Context, path: Path
 ) -> Generator[StepEvent, None, Tensor]:
-    """Yields "features at <t>" events and returns `(n, C·CELLS²)` of a set's pictures, from `path` (.npy) or written there now.
+    """Yields "features" events and returns `(n, C·CELLS²)` of a set's pictures, from `path` (.npy) or written there now.
 
     pixels `(n, 3, size, size)` uint8 (see pixels.py). A picture's noise comes from its digest, so it is the same in every set.
     """
@@ -58,7 +58,7 @@ def set_features(
         noise = ItemNoise([int(digest[:12], 16) for digest in digests[begin : begin + BATCH]], context.device)
         with context.lock:
             parts.append(h_features(x, t, noise, space, draws))
-        yield StepEvent(f"features at {t}", begin + len(x), len(digests))
+        yield StepEvent("features", begin + len(x), len(digests), {"level": t})
     found = torch.cat(parts)
     _save(path, found.numpy())
     return found

@@ -63,7 +63,7 @@ class Survey:
 
 
 def survey(question: Survey, settings: ShareSettings, folder: Path, context: Context) -> Iterator[StepEvent]:
-    """Yields "read" and "features at <t>" events and writes the two tables.
+    """Yields "read" and "features" events, the latter with the number "level", and writes the two tables.
 
     Raises ShiftlabError for a column that is not there or has one class only, and where there is nothing to learn from or to choose by.
     """

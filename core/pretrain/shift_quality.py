@@ -37,7 +37,7 @@ from core.data.text_files import write_text
 from core.pretrain import common
 from core.pretrain.adaptation_quality import told
 from core.pretrain.edits import RECIPES, context_of
-from core.pretrain.shift_sets import LABELS, SHIFTS, Pool, mixed, pools, target_of
+from core.pretrain.shift_sets import EDIT, LABELS, RENDERER, SHIFTS, Pool, asked_folder, mixed, pools, target_of
 from core.types import Context, StepEvent
 from core.worlds import portraits as world
 
@@ -51,14 +51,13 @@ VARIANTS: dict[str, tuple[str, How] | None] = {
 AS_IT_IS = next(iter(VARIANTS))
 INTRO = """# What counting without labels is worth
 
-`{command}`: the label is {label}, the attribute {attribute}; photographs carried to the domain of the shipped edit "{edit}", {count} of
-them by the edit and {drawn} by the renderer, which stands for a perfect edit. Of these the *mixture* takes 3 in 10 with the attribute
-(8 in 10 of the target have it), *confounded* 9 in 10 of those with the label and 1 in 10 of the others (5 in 10 of the target, whatever
-the label). Half of all have the label. Shares are estimated on {unlabelled} pictures of the target, without labels, by a probe that
-learned from *photos* or from *both*, photos and their adapted twins; intervals are 95 %. Classifiers ({size} pixels, {epochs} epochs,
-{seeds} seeds) learn from the adapted pictures as they are, or rebalanced to what the latter probe found, or to the truth, and are
-tested on {test} other pictures of the target. Intervals of accuracy: bootstrap over seeds and pictures; p: McNemar's exact test, the
-largest over the seeds.
+`{command}`: the label is {label}, the attribute {attribute}; photographs carried to the domain of the shipped edit "{edit}":
+{carriers}. Of these the *mixture* takes 3 in 10 with the attribute (8 in 10 of the target have it), *confounded* 9 in 10 of those with
+the label and 1 in 10 of the others (5 in 10 of the target, whatever the label). Half of all have the label. Shares are estimated on
+{unlabelled} pictures of the target, without labels, by a probe that learned from *photos* or from *both*, photos and their adapted
+twins; intervals are 95 %. Classifiers ({size} pixels, {epochs} epochs, {seeds} seeds) learn from the adapted pictures as they are, or
+rebalanced to what the latter probe found, or to the truth, and are tested on {test} other pictures of the target. Intervals of
+accuracy: bootstrap over seeds and pictures; p: McNemar's exact test, the largest over the seeds.
 """
 T = TypeVar("T")
 
@@ -102,7 +101,7 @@ def told_right(
     shares: of the attribute's values, by way.
     """
     carried = last(mapped(pool.carried, options.size, folder / f"carried-{options.size}.npy"))
-    truths = last(mapped(target, options.size, folder / f"target-{options.size}.npy"))
+    truths = last(mapped(target, options.size, folder / f"target-{options.size}-{len(target)}.npy"))
     test = chosen(truths, target, options.label, LABELS, "test")
     return {
         name: np.stack([_right(name, _training(pool.carried, carried, shares, name, options), test, seed, folder, options, context)
@@ -126,7 +125,7 @@ def _training(
 def _right(
     name: str, train: Pictures, test: Pictures, seed: int, folder: Path, options: argparse.Namespace, context: Context
 ) -> np.ndarray:
-    path = folder / "right" / f"{name}-{seed}.json"
+    path = folder / f"right-{options.size}-{options.epochs}-{options.test}" / f"{name}-{seed}.json"
     if not path.is_file():
         nothing = Pictures(test.arrays, test.which[:0], test.rows[:0], test.y[:0])
         found = last(fit(Arm(name, train, nothing, {}), LABELS, options.size, ClassifierSettings(epochs=options.epochs), seed, context))
@@ -167,7 +166,7 @@ def section(name: str, shift: str, surveys: Mapping[str, tuple[pd.DataFrame, pd.
     kept = ["learned", "level", "source balanced", "adapted balanced", "target balanced", "chosen"]
     ends = [f"{way}{end}" for way in WAYS for end in ("", "_low", "_high")]
     return "\n\n".join([
-        f"## {shift}, carried by {name}",
+        f"## {shift}, carried by the {name}",
         "How well the probe reads the attribute at each noise level, %, mean of both classes; the target's labels are unknown to it:",
         _percent(pd.concat(levels)[[column for column in kept if column in pd.concat(levels)]]),
         f"Share of the attribute, %; in the target it is {100 * SHIFTS[shift].target:.0f}:",
@@ -193,6 +192,7 @@ def main() -> None:
     parser.add_argument("--attribute", choices=world.ATTRIBUTES, default="glasses", help="what is mixed otherwise in the target")
     styles = [name for name in RECIPES if RECIPES[name].domain != "photo"]
     parser.add_argument("--edit", default="sketch", choices=styles, help="the shipped edit that carries the photographs across")
+    parser.add_argument("--carried", nargs="+", choices=(EDIT, RENDERER), default=[EDIT, RENDERER], help="who carries them across")
     parser.add_argument("--shifts", nargs="+", choices=SHIFTS, default=list(SHIFTS), help="which mixtures")
     parser.add_argument("--count", type=int, default=1200, help="photographs carried by the edit; a multiple of 16")
     parser.add_argument("--drawn", type=int, default=1600, help="photographs carried by the renderer; a multiple of 16")
@@ -228,7 +228,7 @@ def one(name: str, pool: Pool, shift: str, options: argparse.Namespace, context:
     """The section of one mixture and one way of carrying."""
     part = pool.part(mixed(pool.photos, options.label, options.attribute, SHIFTS[shift]))
     target = target_of(shift, options, context.base.image_size)
-    folder = options.work / f"{shift}-{name.split()[-1]}-{len(pool.photos)}"
+    folder = asked_folder(options) / f"{shift}-{options.edit}-{name}-{len(pool.photos)}"
     surveys = {learned: surveyed(part, target, learned, folder / learned, options, context) for learned in ("photos", "both")}
     shares = {way: shares_of(surveys["both"][1], way)[options.attribute] for way in WAYS}
     shares["true"] = shares_in(target.split("train"), target.column(options.attribute))
@@ -237,7 +237,9 @@ def one(name: str, pool: Pool, shift: str, options: argparse.Namespace, context:
 
 def intro(options: argparse.Namespace) -> str:
     """What the tables have in common."""
-    known = {"command": common.command_line("core.pretrain.shift_quality"), **vars(options)}
+    words = {EDIT: f"{options.count} by the edit itself", RENDERER: f"{options.drawn} by the renderer, which stands for a perfect edit"}
+    carriers = ", ".join(words[name] for name in options.carried)
+    known = {"command": common.command_line("core.pretrain.shift_quality"), "carriers": carriers, **vars(options)}
     return INTRO.format(**known).rstrip()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from core.worlds import portraits as world
 POOL_SEED, TARGET_SEED = 970_001, 980_001  # people whom no recipe draws
 TRAIN = 0.75  # of the pool; the rest is for validation
 LABELS = ("no", "yes")
+EDIT, RENDERER = "edit", "renderer"
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,18 @@ class Pool:
 
 
 def pools(options: argparse.Namespace, context: Context) -> dict[str, Pool]:
-    """By who carried the photographs across: the shipped edit, and the renderer."""
+    """By who carried the photographs across: the shipped edit, and the renderer. Which of the two columns is the label is all the same."""
+    pair = sorted((options.label, options.attribute), key=world.ATTRIBUTES.index)
     size, domain = context.base.image_size, RECIPES[options.edit].domain
     found = {}
-    for name, count in (("the edit", options.count), ("the renderer", options.drawn)):
-        people = crowd(count, POOL_SEED, options.label, options.attribute, 0.5)
+    for name in options.carried:
+        count = options.count if name == EDIT else options.drawn
+        people = crowd(count, POOL_SEED, *pair, 0.5)
         train = 4 * round(TRAIN * count / 4)  # whole groups of label and attribute
-        work = options.work / f"{count}"
+        work = options.work / "-".join(pair) / f"{count}"
         index = drawn_set(people, "photo", size, train, work / "photos")
         photos = load_set(index)
-        if name == "the edit":
+        if name == EDIT:
             there = argparse.Namespace(**{**vars(options), "work": work / options.edit})
             carried = adapted_set(adapted(Sets(photos, photos, index, index), options.edit, there, context)[0])
         else:
@@ -97,4 +101,11 @@ def _held(labelled: LabelledSet) -> LabelledSet:
 def target_of(shift: str, options: argparse.Namespace, size: int) -> LabelledSet:
     """Pictures in the target domain of other people: "train" is what the shares are estimated on, unlabelled, "test" what is told."""
     people = crowd(options.unlabelled + options.test, TARGET_SEED, options.label, options.attribute, SHIFTS[shift].target)
-    return load_set(drawn_set(people, RECIPES[options.edit].domain, size, options.unlabelled, options.work / f"target-{shift}"))
+    domain = RECIPES[options.edit].domain
+    folder = asked_folder(options) / f"target-{shift}-{domain}-{options.unlabelled}-{options.test}"
+    return load_set(drawn_set(people, domain, size, options.unlabelled, folder))
+
+
+def asked_folder(options: argparse.Namespace) -> Path:
+    """Where everything lies that depends on which of the two is the label."""
+    return options.work / f"{options.label}-by-{options.attribute}"

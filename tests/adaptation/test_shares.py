@@ -94,7 +94,7 @@ def sets(tmp_path_factory):
 def test_a_survey_counts_what_it_was_not_told(sets, context, tmp_path):
     source, target = map(load_set, sets)
     events = list(survey(Survey(source, target, ("class",)), SETTINGS, tmp_path, context))
-    assert {event.phase for event in events} == {"read", "features at 0", "features at 100"}
+    assert {(event.phase, event.numbers.get("level")) for event in events} == {("read", None), ("features", 0), ("features", 100)}
     table = read_shares(tmp_path)
     assert list(table["value"]) == ["no", "yes"] and list(table["source"]) == [0.5, 0.5]
     for way in WAYS:

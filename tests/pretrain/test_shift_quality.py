@@ -20,7 +20,7 @@ from tests.tiny import write_models
 
 def options_in(folder, **more):
     return argparse.Namespace(**{**dict(
-        label="smiling", attribute="glasses", edit="sketch", shifts=["mixture"],
+        label="smiling", attribute="glasses", edit="sketch", shifts=["mixture"], carried=["edit", "renderer"],
         count=32, drawn=32, unlabelled=20, test=12, levels=2, highest=100,
         seeds=2, epochs=1, size=16, batch=40, threads=None, checkpoints=folder / "checkpoints", work=folder / "work",
         out=folder / "shift.md",
@@ -41,7 +41,8 @@ def test_a_crowd_and_the_sources_mixed_from_it(options):
     assert people.smiling.float().mean() == 0.5
     assert all(people.glasses[people.smiling == value].float().mean() == pytest.approx(0.8) for value in (True, False))
     assert (people.hat == world.sample(200, 1).hat).all()
-    pool = pools(argparse.Namespace(**{**vars(options), "count": 16}), context_of(options.checkpoints, options.work))["the renderer"]
+    drawn = argparse.Namespace(**{**vars(options), "drawn": 80, "carried": ["renderer"]})
+    pool = pools(drawn, context_of(options.checkpoints, options.work))["renderer"]
     for name, (without, with_label) in {"mixture": (0.3, 0.3), "confounded": (0.1, 0.9)}.items():
         part = pool.part(mixed(pool.photos, "smiling", "glasses", SHIFTS[name]))
         assert [item.labels for item in part.photos.items] == [item.labels for item in part.carried.items]
@@ -56,7 +57,7 @@ def test_the_proof_to_its_table_goes_on_where_it_was_stopped(options):
     prove(options)
     text = options.out.read_text(encoding="utf-8")
     assert "## mixture, carried by the edit" in text and "## mixture, carried by the renderer" in text and "resampled to the truth" in text
-    made = {path: path.stat().st_mtime_ns for folder in ("*.npy", "*.png", "right/*.json") for path in options.work.rglob(folder)}
+    made = {path: path.stat().st_mtime_ns for folder in ("*.npy", "*.png", "right-*/*.json") for path in options.work.rglob(folder)}
     assert len([path for path in made if path.suffix == ".json"]) == 2 * 5 * 2
     prove(options)
     assert {path: path.stat().st_mtime_ns for path in made} == made and options.out.read_text(encoding="utf-8") == text
