@@ -39,12 +39,6 @@ class GenerateStep:
             with gr.Column(scale=0, min_width=300, elem_classes="controls"):
                 with gr.Column(elem_classes="card"):
                     self.picker = CheckpointPicker(lab, shelves, "Draw with", "oneshot-draw")
-                    self.form = build_form(GenerateSettings, prefix="oneshot-generate-")
-                    self.seed = gr.Number(
-                        0, label="Seed", info="Of the first picture; the next ones count on.", precision=0, minimum=0, maximum=2**31 - 1,
-                        interactive=True, elem_id="oneshot-seed",
-                    )  # fmt: skip
-                with gr.Column(elem_classes="card"):
                     self.classes = gr.Radio(
                         list(TABLES), value="Streets", label="Classes", interactive=True, elem_id="oneshot-classes"
                     )
@@ -61,6 +55,12 @@ class GenerateStep:
                     )
                     self.line = JobLine(lab, "oneshot-generate-job")
                 self.next = gr.Button("Next: the segmenter", visible=False, elem_id="oneshot-to-segment")
+                with gr.Column(elem_classes="card"):
+                    self.form = build_form(GenerateSettings, prefix="oneshot-generate-")
+                    self.seed = gr.Number(
+                        0, label="Seed", info="Of the first picture; the next ones count on.", precision=0, minimum=0, maximum=2**31 - 1,
+                        interactive=True, elem_id="oneshot-seed",
+                    )  # fmt: skip
             with gr.Column(scale=1, min_width=300, elem_classes="stage"):
                 self.said = gr.HTML("", elem_id="oneshot-likeness", elem_classes="plain")
                 with gr.Column(elem_classes="card told-set"):

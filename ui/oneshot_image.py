@@ -93,7 +93,8 @@ class ImageStep:
 @cache
 def examples() -> dict[str, Path]:
     """By name, such as "night 1"."""
-    return {path.stem.replace("_", " "): path for path in sorted(EXAMPLES.glob("*.png"), reverse=True)}
+    files = [path for weather in ("night", "fog") for path in sorted(EXAMPLES.glob(f"{weather}_*.png"))]
+    return {path.stem.replace("_", " "): path for path in files}
 
 
 @cache
@@ -104,7 +105,7 @@ def examples_html() -> str:
         f"<span>{escape(name)}</span></button>"
         for name, path in examples().items()
     )
-    return f'<p class="label">Or a street, in weather that the source does not have</p><div class="examples">{buttons}</div>'
+    return f'<p class="label">Or a street, in other weather than the source</p><div class="examples">{buttons}</div>'
 
 
 def image_html(path: Path, name: str) -> str:

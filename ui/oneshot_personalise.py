@@ -48,9 +48,6 @@ class PersonaliseStep:
                     self.provenance = gr.HTML(first.html, elem_classes="under")
                     story = build_form(DatumTune, only=STORY, values=first.settings, prefix="oneshot-")
                     self.token_said = gr.HTML("", elem_id="oneshot-token-said", elem_classes="plain")
-                with gr.Column(elem_classes="card"):
-                    rest = build_form(DatumTune, leave_out=STORY, values=first.settings, prefix="oneshot-")
-                self.form = Form(DatumTune, {**story.components, **rest.components})
                 with gr.Column(elem_classes="card run-card"):
                     self.start_button = gr.Button("Start", variant="primary", elem_id="oneshot-start", elem_classes="in-card")
                     self.run = gr.Dropdown(
@@ -58,6 +55,9 @@ class PersonaliseStep:
                     )
                     self.line = JobLine(lab, "oneshot-job")
                     self.save = gr.Button("Save now", size="sm", visible=False, elem_id="oneshot-save", elem_classes="in-card")
+                with gr.Column(elem_classes="card"):
+                    rest = build_form(DatumTune, leave_out=STORY, values=first.settings, prefix="oneshot-")
+                self.form = Form(DatumTune, {**story.components, **rest.components})
             with gr.Column(scale=1, min_width=300, elem_classes="stage"):
                 self.samples = gr.HTML(NO_SAMPLES, elem_id="oneshot-samples", elem_classes="plain card")
                 with gr.Column(elem_classes="card use-card", visible=False) as self.use_card:

@@ -36,18 +36,18 @@ class SegmentStep:
                         info="“The one image” is the control: copies and crops of it as the target.", interactive=True,
                         elem_id="oneshot-arms",
                     )  # fmt: skip
-                with gr.Column(elem_classes="card"):
-                    self.preset = gr.Dropdown(
-                        [(PRESET_NAMES.get(name, name), name) for name in PRESETS], value=next(iter(PRESETS)), label="Preset",
-                        interactive=True, filterable=False, elem_id="oneshot-segment-preset",
-                    )  # fmt: skip
-                    self.form = build_form(SegmentSettings, more="More", prefix="oneshot-segment-")
                 with gr.Column(elem_classes="card run-card"):
                     self.start_button = gr.Button("Start", variant="primary", elem_id="oneshot-segment", elem_classes="in-card")
                     self.run = gr.Dropdown(
                         [], label="Run", visible=False, interactive=True, allow_custom_value=True, elem_id="oneshot-segment-run"
                     )
                     self.line = JobLine(lab, "oneshot-segment-job")
+                with gr.Column(elem_classes="card"):
+                    self.preset = gr.Dropdown(
+                        [(PRESET_NAMES.get(name, name), name) for name in PRESETS], value=next(iter(PRESETS)), label="Preset",
+                        interactive=True, filterable=False, elem_id="oneshot-segment-preset",
+                    )  # fmt: skip
+                    self.form = build_form(SegmentSettings, more="More", prefix="oneshot-segment-")
             with gr.Column(scale=1, min_width=300, elem_classes="stage"):
                 self.figures = SegmentFigures()
                 with gr.Column(elem_classes="card told-set"):
