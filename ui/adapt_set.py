@@ -224,5 +224,5 @@ def _open(seen: Seen, id: str) -> None:
 
 def _drop(label: str, elem_id: str) -> gr.File:
     return gr.File(
-        label=label, show_label=False, file_types=[".zip"], type="filepath", height=64, elem_id=elem_id, elem_classes="drop small-drop"
+        label=label, show_label=False, file_types=[".zip"], type="filepath", height=96, elem_id=elem_id, elem_classes="drop small-drop"
     )

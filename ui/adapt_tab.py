@@ -4,6 +4,7 @@ reads their rows and folders, so any step can be left, come back to, and run aga
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -41,6 +42,7 @@ class AdaptTab:
         self.shelf = shelf_of(lab.home / "sets")
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
         self.timer = gr.Timer(POLL_SECONDS)
+        self.pulse = gr.State(0.0)
         self.rail = gr.HTML(rail_html(stages(Chain(), ""), "set", TITLES), js_on_load=TELL_STEP, elem_id="adapt-rail", elem_classes="plain")
         self.message = gr.HTML("", elem_id="adapt-message")
         self.set, self.edit = SetStep(lab, self.shelf), EditStep(lab)
@@ -68,7 +70,25 @@ class AdaptTab:
             return self.compare.show(chain, seen, values.get(self.compare.metric) or "accuracy")
         return self.steps[seen.step].show(chain, seen)
 
-    def tick(self, values: Values) -> Updates:
+    def tick(self, values: Values) -> Any:
+        """Every second: whether there is something new. Only then the page is asked to fetch it, for it handles every output of an event,
+        changed or not, and there are many.
+        """
+        seen: Seen = values[self.seen]
+        found = self.poll(seen, values)
+        if not found:
+            return gr.skip()
+        seen.pending |= found
+        return time.time()
+
+    def fetch(self, values: Values) -> Updates:
+        """What the last looks have found."""
+        seen: Seen = values[self.seen]
+        found, seen.pending = seen.pending, {}
+        return found or {self.message: gr.skip()}
+
+    def look(self, values: Values) -> Updates:
+        """Something about how it is shown was changed."""
         return self.poll(values[self.seen], values) or {self.message: gr.skip()}
 
     def loaded(self, values: Values) -> Updates:
@@ -151,11 +171,12 @@ class AdaptTab:
         self._wire_edit()
         self._wire_run()
         self._on(self.compare.start_button.click, self.with_chain(self.compare.start), concurrency_limit=1)
-        self._on(self.compare.metric.input, self.tick)
+        self._on(self.compare.metric.input, self.look)
         self._jobs(self.compare.line, lambda chain: chain.classify)
         self._on(self.compare.next.click, self.opens("report"))
         few = {self.seen, self.run.order, self.compare.metric}
-        self.timer.tick(self.tick, few, self._outputs(), show_progress="hidden", queue=False, api_visibility="private")
+        self.timer.tick(self.tick, few, self.pulse, show_progress="hidden", queue=False, api_visibility="private")
+        self.pulse.change(self.fetch, few, self._outputs(), show_progress="hidden", queue=False, api_visibility="private")
 
     def _wire_set(self) -> None:
         s = self.set
@@ -178,7 +199,7 @@ class AdaptTab:
         r, audit = self.run, self.run.audit
         self._on(r.start_button.click, self.with_chain(r.start), concurrency_limit=1)
         self._on(r.run.input, self.with_chain(r.choose_run))
-        self._on(r.order.input, self.tick)
+        self._on(r.order.input, self.look)
         self._on(r.more.click, self.doing(lambda values, seen: r.show_more(seen)))
         self._on(r.pairs.click, self.turn)
         self._jobs(r.line, lambda chain: chain.adapt)

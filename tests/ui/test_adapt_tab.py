@@ -41,7 +41,8 @@ class Guest:
         self.take(self.tab._to(step, self.values))
 
     def looks(self) -> None:
-        self.take(self.tab.tick(self.values))
+        self.tab.tick(self.values)
+        self.take(self.tab.fetch(self.values))
 
     def sees(self, part) -> str:
         return str(self.shown.get(part, {}).get("value", ""))
