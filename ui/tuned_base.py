@@ -10,6 +10,8 @@ from ui.edit_show import alert
 from ui.methods import about
 from ui.models_show import TITLES
 
+NEXT = " DiffusionCLIP and Asyrp now learn on it; choose pictures like its own under “Learn from” in Tune."
+
 
 def makes_base(job: Any) -> bool:
     """Whether what came of a run is worth loading as a base: one that learned a target domain at every level of noise."""
@@ -19,14 +21,14 @@ def makes_base(job: Any) -> bool:
 def use_as_base(lab: Any, id: str) -> str:
     """Keeps what the run made of the base and loads it. Returns what came of it, or why it could not be, for the page."""
     try:
-        return switched_html("base", lab.use("base", lab.keep_tuned(f"run/{id}")))
+        return switched_html("base", lab.use("base", lab.keep_tuned(f"run/{id}")), NEXT)
     except ShiftlabError as error:
         return alert(str(error))
 
 
-def switched_html(kind: str, change: Switched) -> str:
+def switched_html(kind: str, change: Switched, more: str = "") -> str:
     """What a new model means for the work at hand."""
-    said = f"{TITLES[kind]} is now “{change.model}”. Prompts and settings stay as they are."
+    said = f"{TITLES[kind]} is now “{change.model}”. Prompts and settings stay as they are.{more}"
     if kind != "base" or not change.lost:
         return alert(said, calm=True)
     names = ", ".join(f"“{name}”" for name in change.lost)

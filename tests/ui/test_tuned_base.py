@@ -29,7 +29,7 @@ def test_kept_loaded_and_told():
     )
     said = use_as_base(lab, "abc")
     assert asked == ["run/abc", ("base", "paintings")]
-    assert "Base is now “paintings”" in said and "“Smiling”, “Old” belong to the base before" in said
+    assert "Base is now “paintings”" in said and "“Learn from”" in said and "“Smiling”, “Old” belong to the base before" in said
 
 
 def test_what_cannot_be_is_said():
