@@ -56,7 +56,7 @@ USES = (
     Use("Smiling, strength −1, on people who smile", ("smiling",), SMILING, SERIOUS, -1.0),
     Use("Smiling by the mean Δh of other people", ("smiling",), SERIOUS, SMILING, settings={"direction": "mean"}),
     Use("Smiling and glasses at once, 1/√2 each", ("smiling", "glasses"), SERIOUS | NO_GLASSES, SMILING | GLASSES),
-    Use("Smiling, only down to the measured t_edit of 652", ("smiling",), SERIOUS, SMILING, settings={"t_edit": 652}),
+    Use("Smiling, only down to the measured t_edit of 652", ("smiling",), SERIOUS, SMILING, settings={"t_edit": 652, "return_step": 701}),
 )
 
 
@@ -118,7 +118,7 @@ def ship(name: str, judge: Judge, options: argparse.Namespace, context: Context)
     edit = trained_states(name, [updates], options, context)[updates]
     (row,), _ = measured([edit], use_of(name), [1.0], judge, options, context)
     told = {key.split(" (")[0].replace(" ", "_").lower(): float(value) for key, value in row.items() if key != "strength"}
-    note = f"python -m core.pretrain.asyrp_quality {name}; {updates} updates; measured on {options.count} unseen portraits"
+    note = f"python -m core.pretrain.asyrp_quality {name}; {edit.card.note}; measured on {options.count} unseen portraits"
     card = edit.card.model_copy(update={"metrics": {**edit.card.metrics, **told}, "note": note})
     photos, _ = pairs_of(RECIPES[name], context.base.image_size)
     walk = AsyrpEdit(return_step=card.settings["return_step"], generation_steps=card.settings["training_steps"])
@@ -136,9 +136,9 @@ def report(shipped: list[dict[str, Any]], used: list[dict[str, Any]], options: a
     return f"""# Asyrp's edits
 
 `{command_line("core.pretrain.asyrp_quality")}`: {options.count} unseen portraits each, {options.steps} generation steps from
-t = {COMMON["return_step"]}, features shifted down to t = {COMMON["t_edit"]}. The judge reads the target and the other attributes;
-perceptual: {context.perceptual.name}. The direction learned from is that of pictures of the same people with and without the
-attribute. A strip of each edit lies beside this file.
+t = {STOPS["smiling"].use_from}, though trained from {COMMON["return_step"]}; features are shifted down to t = {COMMON["t_edit"]}.
+The judge reads the target and the other attributes; perceptual: {context.perceptual.name}. The direction learned from is that of
+pictures of the same people with and without the attribute. A strip of each edit lies beside this file.
 
 {pd.DataFrame(shipped).to_markdown(index=False, floatfmt=".3f")}
 {others}"""

@@ -30,13 +30,17 @@ TRAINING_ONLY = ("epochs", "sample_every", "sample_steps")  # settings that do n
 
 @dataclass(frozen=True)
 class Stop:
-    """A recipe's own settings, and after how many updates it is stopped."""
+    """After how many updates a recipe is stopped, from which t its edit is used, and its own settings.
+
+    Used from below where it was trained: hair, hats and beards are decided there, and an attribute of the face needs none of it.
+    """
 
     updates: int
+    use_from: int = 601
     settings: dict[str, float] = field(default_factory=dict)
 
 
-STOPS = {"smiling": Stop(48), "glasses": Stop(48), "old": Stop(48)}
+STOPS = {"smiling": Stop(36), "glasses": Stop(36), "old": Stop(36)}
 
 
 @dataclass(frozen=True)
@@ -88,4 +92,11 @@ def trained_states(name: str, states: Sequence[int], options: argparse.Namespace
         event = next(training)
         if event.phase == "train":
             print(f"{stem.name} {event.step} {event.numbers}", flush=True)
-    return {count: load_edit(path, {}) for count, path in paths.items()}
+    return {count: used_from(load_edit(path, {}), STOPS[name].use_from) for count, path in paths.items()}
+
+
+def used_from(edit: Edit, return_step: int) -> Edit:
+    """The edit, whose card names this return step for its use."""
+    trained = edit.card.settings["return_step"]
+    note = f"{edit.card.note}; trained from t = {trained}, used from {return_step}"
+    return replace(edit, card=edit.card.model_copy(update={"settings": {**edit.card.settings, "return_step": return_step}, "note": note}))
