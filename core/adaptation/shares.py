@@ -1,8 +1,9 @@
 """Attribute shares of a target of which nothing is known but pictures.
 
 A probe for each attribute learns from the labelled source pictures, and from their adapted twins where these are there already. The noise
-level is the one, of a grid, at which it reads validation pictures best: the adapted ones where there are any, for what is best on the
-source is not best in the target (see benchmarks/shift.md). Then it reads the target's pictures, and `quantify.py` makes shares of that.
+level is the one, of a grid, at which it reads validation pictures best: the adapted ones where there are any. Then it reads the target's
+pictures, and `quantify.py` makes shares of that. Twins are worth having, even a few: a probe that learned from the source alone can
+be perfect there and at chance in the target, and no interval says so (see benchmarks/shift.md).
 
 A folder gets pixels/ and features/, which are made once, levels.csv (how well every level reads) and, last, shares.csv.
 """

@@ -7,6 +7,7 @@ python -m core adapt diffusionclip faces-as-target.jsonl --edit sketch
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -26,6 +27,7 @@ from core.jobs.tasks import Tools
 from core.methods import METHODS
 from core.types import Edit, ShiftlabError
 
+UNSEEN = "The probe saw source pictures only; no interval covers what the target's look does to it. Adapt some, and name them by --adapted."
 TARGET = SET.replace(
     name="target",
     annotation=Annotated[
@@ -75,6 +77,8 @@ def shares(values: dict[str, Any]) -> None:
     levels = read_levels(out)
     print(_percent(levels[levels["chosen"]].drop(columns="chosen"), "accuracy", "balanced"), end="\n\n")
     print(_percent(read_shares(out), "source", *WAYS, *(f"{way}_{end}" for way in WAYS for end in ("low", "high"))))
+    if adapted is None:
+        print(UNSEEN, file=sys.stderr)
 
 
 def rebalance(values: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ def test_from_pictures_without_labels_to_a_rebalanced_set(run, tmp_path):
     words = ["shares", source, target, "--attribute", "class", "--out", tmp_path / "shares", "--levels", 2, "--validation", 0.2]
     status, out, err = run(*words)
     assert status == 0 and "level 300" in err and "class   yes" in out
-    assert run(*words)[1] == out
+    assert run(*words)[1] == out and "saw source pictures only" in err
 
     status, out, _ = run("rebalance", source, "--shares", tmp_path / "shares", "--validation", 0.2, "--out", tmp_path / "new.jsonl")
     assert status == 0 and "class  yes  8" in out and "training pictures" in out
