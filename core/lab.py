@@ -40,7 +40,7 @@ from core.models import zoo
 from core.models.base import Base
 from core.models.clip import Clip
 from core.models.download import download
-from core.models.edit_shelf import EditEntry, EditShelf
+from core.models.edit_shelf import SECOND, EditEntry, EditShelf
 from core.models.identity import Identity
 from core.models.precision import dtype_of
 from core.models.shelf import KINDS, TEXT_TO_IMAGE, Loaded, Shelf
@@ -105,7 +105,7 @@ class Lab(Desk):
         self._probe: Probe | None = None
         self.runs = self.home / "runs"
         self.runs.mkdir(exist_ok=True)
-        self._edits = EditShelf(self.checkpoints / "edits", self.home / "edits", self.runs)
+        self._edits = EditShelf(self.checkpoints / "edits", self.home / "edits", self.runs, self.shelf.other_bases)
         jobs = JobStore(self.home / "jobs.sqlite")
         jobs.interrupt_stale(STALE)
         super().__init__(jobs, Worker(jobs, methods, self._training_context, self._base_state, TASKS, self.load_edit))
@@ -172,7 +172,7 @@ class Lab(Desk):
             self.perceptual = perceptual_of_identity(model)
         self._probe = None
         after = {entry.key for entry in self.edits() if entry.usable}
-        return Switched(model.name, tuple(name for key, name in before.items() if key not in after))
+        return Switched(model.name, tuple(name for key, name in before.items() if key not in after and not key.startswith(SECOND)))
 
     def remove_model(self, name: str) -> None:
         """Deletes a fetched or imported model. Raises ShiftlabError for one that is loaded."""

@@ -78,6 +78,8 @@ def test_a_tuned_base_becomes_the_base(tmp_path: Path, open_lab: Callable[[Path]
     ship(tmp_path / "models", lab, "paintings", first)
     switched = lab.use("base", lab.keep_tuned("shipped/paintings"))
     assert switched.model == "paintings" and switched.lost == ("paintings",) and lab.base.fingerprint != first
+    second = lab.load_edit("base/base")  # DDIB leads back with it
+    assert first == lab.base.tuned(second.weights).fingerprint
 
 
 def test_the_curve_is_kept_in_the_home(checkpoints: Path, open_lab: Callable[[Path], Lab], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,11 @@ class Shelf:
         write_folder(unet, network_card(unet, known), folder)
         return name
 
+    def other_bases(self) -> list[Path]:
+        """The folders of the bases that are here and not loaded: the embedded one, then those of the home."""
+        here = [self.checkpoints / "base", *(model.folder for model in installed(self.home) if model.kind == "base")]
+        return [folder for folder in here if folder.resolve() != self._where["base"].resolve()]
+
     def _new_folder(self, name: str) -> Path:
         """Where a model of this name will lie. Raises ShiftlabError when there is one."""
         folder = models_folder(self.home) / name
@@ -214,15 +219,15 @@ class Shelf:
         self._note(kind, folder, f"embedded{lost}")
         return model
 
+    def _embedded(self, kind: str) -> Path:
+        """Where the embedded model of a kind lies, if there is one."""
+        return self.checkpoints / FOLDERS.get(kind, kind)
+
     def _note(self, kind: str, where: Path, why: str) -> None:
         self._where[kind], self._why[kind] = where, why
 
     def _choices(self) -> dict[str, str]:
         """A file that is missing or damaged means that nothing was chosen."""
-    def _embedded(self, kind: str) -> Path:
-        """Where the embedded model of a kind lies, if there is one."""
-        return self.checkpoints / FOLDERS.get(kind, kind)
-
         try:
             choices = json.loads((self.home / CHOICES).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -241,11 +246,6 @@ def _bounds_said(model: Any) -> str:
     return f"Floor {round(model.floor, 2) + 0.0:.2f}, ceiling {model.ceiling:.2f}, as its card has them."
 
 
-def _folder_name(name: str) -> str:
-    """A name that is a folder's on every system."""
-    plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "-" for letter in name.strip()).strip("-.")
-    if not plain:
-        raise ShiftlabError("The model has no name. Give it one of letters and digits.")
 def _card_name(folder: Path) -> str:
     """The name on a folder's card, else the folder's own."""
     try:
@@ -254,6 +254,11 @@ def _card_name(folder: Path) -> str:
         return folder.name
 
 
+def _folder_name(name: str) -> str:
+    """A name that is a folder's on every system."""
+    plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "-" for letter in name.strip()).strip("-.")
+    if not plain:
+        raise ShiftlabError("The model has no name. Give it one of letters and digits.")
     return plain[:60]
 
 
