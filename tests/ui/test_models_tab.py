@@ -88,7 +88,7 @@ def test_what_is_loaded_and_what_is_not(visitor, lab):
     cards = visitor.shown[visitor.tab.loaded]
     assert "tiny base" in cards and lab.base.fingerprint in cards and "none is loaded" in cards
     found = visitor.shown[visitor.tab.list]
-    assert found.count("in use") == 3 and "DDPM, CelebA-HQ faces" in found and "apache-2.0" in found
+    assert found.count("in use") == 4 and "Stable Diffusion 1.5" in found and "DDPM, CelebA-HQ faces" in found and "apache-2.0" in found
 
 
 def test_a_base_is_brought_used_and_removed(visitor, lab, tmp_path):
