@@ -36,6 +36,7 @@ from core.worlds import portraits as world
 
 STRIP = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 SHOWN = 8  # portraits in a picture
+ON_CARD = {"target_seen": "target seen", "others_kept": "others kept", "identity": "ID", "s_dir": "S_dir", "perceptual": "perceptual"}
 AVERAGED = 16  # training portraits whose mean Δh goes with a shipped edit
 
 
@@ -117,7 +118,7 @@ def ship(name: str, judge: Judge, options: argparse.Namespace, context: Context)
     updates = STOPS[name].updates
     edit = trained_states(name, [updates], options, context)[updates]
     (row,), _ = measured([edit], use_of(name), [1.0], judge, options, context)
-    told = {key.split(" (")[0].replace(" ", "_").lower(): float(value) for key, value in row.items() if key != "strength"}
+    told = {name: float(row[column]) for name, column in ON_CARD.items()}
     note = f"python -m core.pretrain.asyrp_quality {name}; {edit.card.note}; measured on {options.count} unseen portraits"
     card = edit.card.model_copy(update={"metrics": {**edit.card.metrics, **told}, "note": note})
     photos, _ = pairs_of(RECIPES[name], context.base.image_size)
