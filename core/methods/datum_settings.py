@@ -93,7 +93,11 @@ class GenerateSettings(Settings):
 
     method: ClassVar[str] = "datum_generate"
 
-    template: str = prompt("a photo of a {token} {class}", "Prompts", "Of each picture; {token} and {class} are filled in.")
+    template: str = prompt(
+        "a photo of a {token} urban scene with a {class}",
+        "Prompts",
+        "Of each picture; {token} and {class} are filled in. The paper: “a photo of a {token} {class}”.",
+    )
     steps: int = setting(50, "Steps", "Network calls a picture.", ge=2, le=500, unit="steps", step=1)
     guidance: float = setting(7.5, "Guidance", "Pull towards the prompt. 1 means none, and takes half the time.", ge=1, le=30, step=0.5)
 

@@ -31,7 +31,7 @@ from tests.tiny import write_models
 from tests.tiny_text_to_image import IMAGE_SIZE, write_text_to_image
 
 LESSON = DatumTune(steps=4, checkpoint_every=2, sample_steps=2, rank=2, learning_rate=1e-2)
-QUICK = GenerateSettings(steps=2, guidance=2.0)
+QUICK = GenerateSettings(steps=2, guidance=2.0, template="a photo of a {token} {class}")
 TABLE = (("car", 2), ("bus", 1))
 
 

@@ -18,7 +18,8 @@ def test_the_plan_takes_one_of_each_class_in_turn():
     made = plan(table, GenerateSettings(), "ohwx", 100)
     assert [picture.name for picture in made] == ["traffic light", "car", "traffic light", "car", "car"]
     assert [picture.seed for picture in made] == [100, 101, 102, 103, 104]
-    assert made[0].prompt == "a photo of a ohwx traffic light" and filled("a photo of a {token} {class}", "", "car") == "a photo of a car"
+    assert made[0].prompt == "a photo of a ohwx urban scene with a traffic light"
+    assert filled("a photo of a {token} {class}", "", "car") == "a photo of a car"
     with pytest.raises(ShiftlabError, match="no class to generate"):
         plan([("", 3), ("car", 0)], GenerateSettings(), "ohwx", 0)
     with pytest.raises(ValueError, match=r"must hold \{class\}"):
