@@ -67,7 +67,6 @@ class Seen(Told):
     edit: str = ""
     shown_pairs: int = 0
     plotted: tuple[str, str, float] = ("", "", 0.0)  # of the curves: run, metric, when
-    pending: Updates = field(default_factory=dict)  # what a look has found and the page has not fetched yet
 
 
 def chain_of(lab: Any, shelf: SetShelf, id: str) -> Chain:

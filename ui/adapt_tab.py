@@ -4,7 +4,6 @@ reads their rows and folders, so any step can be left, come back to, and run aga
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -42,7 +41,6 @@ class AdaptTab:
         self.shelf = shelf_of(lab.home / "sets")
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
         self.timer = gr.Timer(POLL_SECONDS)
-        self.pulse = gr.State(0.0)
         self.rail = gr.HTML(rail_html(stages(Chain(), ""), "set", TITLES), js_on_load=TELL_STEP, elem_id="adapt-rail", elem_classes="plain")
         self.message = gr.HTML("", elem_id="adapt-message")
         self.set, self.edit = SetStep(lab, self.shelf), EditStep(lab)
@@ -60,8 +58,11 @@ class AdaptTab:
         updates = self._shown(seen, chain, values)
         if chain.adapt is not None and not seen.edit:
             updates |= self.edit.show(chain, seen)  # the rail names the edit of a run that another page has started
+        return {**updates, **self._rail(seen, chain)}
+
+    def _rail(self, seen: Seen, chain: Chain) -> Updates:
         told = rail_html(stages(chain, seen.edit), seen.step, TITLES)
-        return {**updates, **({self.rail: told} if seen.new("rail", told) else {})}
+        return {self.rail: told} if seen.new("rail", told) else {}
 
     def _shown(self, seen: Seen, chain: Chain, values: Values) -> Updates:
         if seen.step == "adapt":
@@ -70,22 +71,12 @@ class AdaptTab:
             return self.compare.show(chain, seen, values.get(self.compare.metric) or "accuracy")
         return self.steps[seen.step].show(chain, seen)
 
-    def tick(self, values: Values) -> Any:
-        """Every second: whether there is something new. Only then the page is asked to fetch it, for it handles every output of an event,
-        changed or not, and there are many.
-        """
+    def tick(self, values: Values) -> Updates:
+        """Every second: what jobs and sets have changed. That is nothing of the edit's form, which is large and stays out of it."""
         seen: Seen = values[self.seen]
-        found = self.poll(seen, values)
-        if not found:
-            return gr.skip()
-        seen.pending |= found
-        return time.time()
-
-    def fetch(self, values: Values) -> Updates:
-        """What the last looks have found."""
-        seen: Seen = values[self.seen]
-        found, seen.pending = seen.pending, {}
-        return found or {self.message: gr.skip()}
+        chain = self.chain(seen)
+        updates = {} if seen.step == "edit" else self._shown(seen, chain, values)
+        return {**updates, **self._rail(seen, chain)} or {self.message: gr.skip()}
 
     def look(self, values: Values) -> Updates:
         """Something about how it is shown was changed."""
@@ -175,8 +166,8 @@ class AdaptTab:
         self._jobs(self.compare.line, lambda chain: chain.classify)
         self._on(self.compare.next.click, self.opens("report"))
         few = {self.seen, self.run.order, self.compare.metric}
-        self.timer.tick(self.tick, few, self.pulse, show_progress="hidden", queue=False, api_visibility="private")
-        self.pulse.change(self.fetch, few, self._outputs(), show_progress="hidden", queue=False, api_visibility="private")
+        polled = [self.rail, self.message, *(part for key, step in self.steps.items() if key != "edit" for part in step.outputs())]
+        self.timer.tick(self.tick, few, polled, show_progress="hidden", queue=False, api_visibility="private")
 
     def _wire_set(self) -> None:
         s = self.set

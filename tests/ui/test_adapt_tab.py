@@ -41,8 +41,7 @@ class Guest:
         self.take(self.tab._to(step, self.values))
 
     def looks(self) -> None:
-        self.tab.tick(self.values)
-        self.take(self.tab.fetch(self.values))
+        self.take(self.tab.tick(self.values))
 
     def sees(self, part) -> str:
         return str(self.shown.get(part, {}).get("value", ""))
