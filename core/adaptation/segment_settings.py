@@ -41,11 +41,11 @@ class SegmentSettings(Settings):
         0.968, "Confidence", "Probability from which a pixel counts as sure; the share of sure ones weighs a batch.", ge=0, le=1, more=True
     )
     rare_temperature: float = setting(
-        0.05, "Rare classes", "Temperature T: pictures of a class of frequency f are drawn as softmax((1 − f) / T). 0: all alike.",
+        0.01, "Rare classes", "Temperature T: pictures of a class of frequency f are drawn as softmax((1 − f) / T). 0: all alike.",
         ge=0, le=10, more=True,
     )  # fmt: skip
     rare_share: float = setting(
-        0.3, "A rare class is seen from", "Share of a crop that it has at least in a picture drawn for it.", unit="%", gt=0, le=50,
+        1.1, "A rare class is seen from", "Share of a crop's area that it has at least in a picture drawn for it.", unit="%", gt=0, le=50,
         more=True,
     )  # fmt: skip
     source_jitter: float = setting(
@@ -61,6 +61,7 @@ OF_ADAPTATION = {"adapt_iterations", "adapt_rate", "start", "seeds", "confidence
 PAPER: dict[str, Any] = {
     "height": 512, "crop": 512, "iterations": 40_000, "adapt_iterations": 40_000, "start": "own", "seeds": 3, "measure_every": 4000,
     "batch_size": 2, "learning_rate": 6e-5, "adapt_rate": 6e-5, "head_factor": 10.0, "warm_up": 1500, "average": 0.999,
-    "rare_temperature": 0.01, "rare_share": 100 * 3000 / 512**2, "source_jitter": 0.0, "blur": 1.15,
+    "rare_share": 100 * 3000 / 512**2,
+    "source_jitter": 0.0, "blur": 1.15,
 }  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {"streets": {}, "paper": PAPER}  # what each changes of the defaults

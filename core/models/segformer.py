@@ -23,7 +23,7 @@ SMALL = "small"
 # Pictures of 64 pixels: poles and lights are one or two pixels wide, so the first stage halves the picture where MiT quarters it.
 SMALL_CONFIG: dict[str, Any] = {
     "depths": [1, 1, 2, 2], "hidden_sizes": [16, 48, 96, 160], "num_attention_heads": [1, 2, 4, 5], "patch_sizes": [5, 3, 3, 3],
-    "strides": [2, 2, 2, 2], "sr_ratios": [8, 4, 2, 1], "mlp_ratios": [2, 2, 4, 4], "decoder_hidden_size": 32,
+    "strides": [2, 2, 2, 2], "sr_ratios": [8, 4, 2, 1], "mlp_ratios": [2, 2, 4, 4], "decoder_hidden_size": 64,
     "classifier_dropout_prob": 0.0, "drop_path_rate": 0.0,
 }  # fmt: skip
 HEAD = "decode_head."
