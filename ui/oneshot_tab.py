@@ -134,7 +134,7 @@ class OneShotTab:
     def _wire_personalise(self) -> None:
         s = self.personalise
         self._on(s.preset.input, self.doing(s.choose_preset))
-        self._on(s.form.components["token"].input, self.doing(s.check_token), trigger_mode="always_last")
+        self._on(s.form.components["token"].change, self.doing(s.check_token), trigger_mode="always_last")
         self._on(s.start_button.click, self.with_chain(s.start), concurrency_limit=1)
         self._on(s.run.input, self.with_chain(s.choose_run))
         self._on(s.picker.part.input, self.doing(s.picker.choose))

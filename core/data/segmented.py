@@ -152,7 +152,7 @@ def held_out(found: SegmentedSet) -> list[SegmentedImage]:
 
 
 def with_split(found: SegmentedSet, test: float = 0.2, seed: int = 0) -> SegmentedSet:
-    """The set as it is where it says what is for training and what for testing; else a share, drawn by `seed` and the files' digests, tests.
+    """The set as it is where it says what trains and what tests; else a share of it, drawn by `seed` and the files' digests, tests.
 
     Raises ShiftlabError for a share that leaves nothing to train on, or nothing to test on.
     """

@@ -152,12 +152,12 @@ def train(options: argparse.Namespace) -> None:
     save(options.out, common.run_facts("core.pretrain.streets_sd", f"drawn pictures: {counts}", said, device, vae_seconds + seconds))
 
 
-def evaluate(folder: Path, cache: Path, count: int, device: torch.device) -> None:
+def evaluate(folder: Path, cache: Path, count: int, judge_steps: int, device: torch.device) -> None:
     """Measure the model in a folder, put the figures into its card, and draw its samples."""
     model, card = load_text_to_image(folder, device), common.read_card(folder)
     write_sheet(samples(model, SHEET_PROMPTS), folder / "samples.png", 8)
     facts = {name: value for name, value in card.items() if name not in ("title", "purpose", "measured")}
-    common.write_card(folder, TITLE, PURPOSE, {**facts, "measured": measure(model, cache, count)})
+    common.write_card(folder, TITLE, PURPOSE, {**facts, "measured": measure(model, cache, count, judge_steps)})
 
 
 def main() -> None:
@@ -168,9 +168,10 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the pictures to draw, for a trial")
     parser.add_argument("--evaluate", action="store_true", help="measure the model in --out instead of training one")
     parser.add_argument("--count", type=int, default=32, help="samples of each prompt to measure with")
+    parser.add_argument("--judge-steps", type=int, default=300, help="training of the judge that looks for things; 0: it does not look")
     options = parser.parse_args()
     if options.evaluate:
-        evaluate(options.out, options.cache, options.count, common.prepare(options))
+        evaluate(options.out, options.cache, options.count, options.judge_steps, common.prepare(options))
     else:
         train(options)
 

@@ -68,4 +68,6 @@ def test_the_verdict_goes_by_the_interval():
     plain = rng.random((3, 400)) < 0.6
     table = accuracies({AS_IT_IS: plain, "better": plain | (rng.random((3, 400)) < 0.5), "same": plain.copy(), "worse": plain & False})
     assert "*better* helps (+" in verdict(table) and "*same* makes no difference" in verdict(table) and "*worse* harms (-" in verdict(table)
+    assert "by chance" not in verdict(table)
+    assert "by chance alone" in verdict(accuracies({AS_IT_IS: rng.random((3, 400)) < 0.5}))
     assert list(table["p"].isna()) == [True, False, False, False]
