@@ -171,8 +171,10 @@ def _number(kind: type, field: FieldInfo, value: Any, optional: bool, common: di
         common = {**common, "info": f"{field.description or ''} [{unit}]".strip()}
     if kind is float and value is not None and 0 < abs(value) < 1e-2 and not extra(field).get("step"):
         return gr.Textbox(f"{value:g}", max_lines=1, **common)
+    if optional:  # a number box would make 0 of nothing as soon as it is shown
+        return gr.Textbox("" if value is None else f"{value:g}", max_lines=1, **common)
     positions = MOST_POSITIONS if "step" in extra(field) else FINE_POSITIONS
-    if low is None or high is None or optional or high - low > positions * step:
+    if low is None or high is None or high - low > positions * step:
         return gr.Number(value, minimum=low, maximum=high, step=step, precision=0 if kind is int else None, **common)
     return gr.Slider(low, high, value=value, step=step, **common)
 

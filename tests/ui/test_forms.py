@@ -58,7 +58,7 @@ def test_components_carry_bounds_steps_titles_and_help(form: Form) -> None:
     assert (slider.minimum, slider.maximum, slider.step, slider.label, slider.elem_id) == (1, 981, 20, "Return step", "test-return-step")
     assert "how far back" in str(slider.info)
     kinds = {name: type(part).__name__ for name, part in form.components.items()}
-    expected = {"prompt": "Textbox", "live": "Checkbox", "mode": "Dropdown", "grid": "Dropdown", "rate": "Textbox", "limit": "Number"}
+    expected = {"prompt": "Textbox", "live": "Checkbox", "mode": "Dropdown", "grid": "Dropdown", "rate": "Textbox", "limit": "Textbox"}
     assert {name: kinds[name] for name in expected} == expected
     assert all(part.interactive for part in form.components.values())
 
