@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.data.segmented_write import write_segmented_zip
@@ -27,6 +28,7 @@ def fill(page: Page, id: str, value: str) -> None:
     box.press("Tab")
 
 
+@pytest.mark.slow  # a whole story of many jobs
 def test_from_one_image_to_a_segmenter(app: App, page: Page, tmp_path: Path) -> None:
     write_text_to_image(app.checkpoints / "streets")
     open_tab(page)

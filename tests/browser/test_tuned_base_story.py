@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 
@@ -34,6 +35,7 @@ def tune_a_base(page: Page) -> None:
     expect(page.locator("#tune-samples")).to_contain_text("Free samples as it learns")
 
 
+@pytest.mark.slow  # a whole story of many jobs
 def test_a_tuned_base_is_used_measured_and_left_again(page: Page) -> None:
     tune_a_base(page)
     page.locator("#tune-as-base").click()
