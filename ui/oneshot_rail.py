@@ -46,7 +46,8 @@ def gain(job: Any) -> str:
 
 
 def _drawn(chain: Chain) -> str:
-    return f"{chain.generate.total:,} pictures" if chain.drawn is not None else ""
+    """How many pictures were asked for; the job's last count is of those that they are compared with."""
+    return f"{sum(count for _, count in chain.generate.settings['table']):,} pictures" if chain.drawn is not None else ""
 
 
 def _of_job(job: Any, fact: str) -> Stage:
