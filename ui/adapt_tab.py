@@ -40,7 +40,7 @@ class AdaptTab:
         self.lab, self.shared = lab, shared
         self.shelf = shelf_of(lab.home / "sets")
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
-        self.timer = gr.Timer(POLL_SECONDS)
+        self.timer = gr.Timer(4 * POLL_SECONDS)  # its outputs are many, and a page of them is dear to the browser
         self.rail = gr.HTML(rail_html(stages(Chain(), ""), "set", TITLES), js_on_load=TELL_STEP, elem_id="adapt-rail", elem_classes="plain")
         self.message = gr.HTML("", elem_id="adapt-message")
         self.set, self.edit = SetStep(lab, self.shelf), EditStep(lab)

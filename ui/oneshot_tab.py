@@ -38,7 +38,7 @@ class OneShotTab:
         self.lab, self.shared = lab, shared
         self.shelves = Shelves(OneShotShelf(lab.home / "oneshot"), scenes_of_home(lab.home))
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
-        self.timer = gr.Timer(POLL_SECONDS)
+        self.timer = gr.Timer(4 * POLL_SECONDS)  # its outputs are many, and a page of them is dear to the browser
         rail = rail_html(stages(Chain()), "image", TITLES)
         self.rail = gr.HTML(rail, js_on_load=TELL_STEP, elem_id="oneshot-rail", elem_classes="plain four")
         self.message = gr.HTML("", elem_id="oneshot-message", elem_classes="message-line")
