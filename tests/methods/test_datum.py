@@ -84,4 +84,5 @@ def test_the_work_counts_calls():
     settings = DatumTune(steps=100, batch_size=2, checkpoint_every=50, sample_steps=10)
     work = Datum().work(settings, 1, 4)
     alike = Datum().work(settings.model_copy(update={"prior_weight": 1.0, "class_images": 10}), 1, 4)
-    assert work.learning > 0 and alike.learning == 2 * work.learning and alike.inference > work.inference
+    assert work.learning > 0 and alike.inference > work.inference
+    assert abs(alike.learning - 2 * work.learning) <= 1  # each is rounded up
