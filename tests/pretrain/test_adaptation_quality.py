@@ -26,6 +26,7 @@ def test_the_proof_from_portraits_to_its_table(tmp_path):
     text = options.out.read_text(encoding="utf-8")
     assert "## smiling" in text and "target (oracle)" in text and "50 % of its direction" in text and "27.7 points" in text
     assert (options.work / "report-smiling" / "report.html").is_file()
-    made = {path: path.stat().st_mtime_ns for path in options.work.rglob("*.png")}
+    # Adapted and drawn pictures are left as they are; a report, with its charts, is written again.
+    made = {path: path.stat().st_mtime_ns for path in options.work.rglob("*.png") if path.parent.name != "report-smiling"}
     prove(options)
     assert {path: path.stat().st_mtime_ns for path in made} == made and options.out.read_text(encoding="utf-8") == text
