@@ -97,8 +97,9 @@ class ClassifyTask(Task):
         return self.index, self.adapted, self.column, self.target, self.settings.model_copy(update={"seeds": 1})
 
     def study(self, folder: Path, title: str, note: str = "") -> Study:
-        """What a report of the run in `folder` is made of."""
+        """What a report of the run in `folder` is made of; what was noted of the set, as that it was rebalanced, follows the note."""
         source, names = load_set(self.index), in_order(self.adapted)
+        note = " ".join([note, *source.report.notes]).strip()
         spread = names[SHOWN_PAIRS :: max(1, len(names) // SHOWN_PAIRS)][:SHOWN_PAIRS]
         shown = list(pairs(source, self.adapted, [*names[:SHOWN_PAIRS], *spread]))
         return Study(title, folder, self.adapted, self.model_dump(mode="json"), shown, note)

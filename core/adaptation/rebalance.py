@@ -33,10 +33,11 @@ Group = tuple[str, ...]  # values of the label and of the attributes
 
 
 def rebalanced(labelled: LabelledSet, shares: Shares, label: str, how: How = "subsample", seed: int = 0) -> LabelledSet:
-    """The set with a training split that has these shares; a picture that was taken k times stands in it k times.
+    """The set with a training split that has these shares; a picture that was taken k times stands in it k times. Its report says so.
 
     shares: column → value → share, of one or more columns; pictures that lack one of these labels are left out of the training split.
-    Raises ShiftlabError for no shares, and for a share of something that no training picture of a class has.
+    Raises ShiftlabError for no shares, for a share of something that no training picture of a class has, and for shares that leave a
+    class of the label without a picture.
     """
     if not shares:
         raise ShiftlabError("There are no shares to rebalance to. Estimate those of an attribute, or give some.")
@@ -51,9 +52,14 @@ def rebalanced(labelled: LabelledSet, shares: Shares, label: str, how: How = "su
         raise ShiftlabError(f"No training picture has labels in {', '.join((label, *wanted))}. Draw a split, or choose other columns.")
     sizes = {group: len(members) for group, members in groups.items()}
     counts = _counts(sizes, _raked(sizes, wanted, of_label or _of_classes(sizes)), how)
+    if empty := sorted({group[0] for group in sizes} - {group[0] for group, count in counts.items() if count}):
+        lost = f"{label} = {empty[0]}, and what has no picture cannot be learned"
+        raise ShiftlabError(f"These shares leave no training picture with {lost}. Choose other ones, or resample.")
     times = _drawn(groups, counts, seed)
     items = [item for place, item in enumerate(labelled.items) for _ in range(times[place] if item.split == "train" else 1)]
-    return replace(labelled, items=tuple(items))
+    whole = sum(item.split == "train" for item in labelled.items)
+    note = f"Rebalanced ({how}, seed {seed}) to {_in_words(shares)}; {_taken(times)} of {whole:,} training pictures."
+    return replace(labelled, items=tuple(items), report=replace(labelled.report, notes=(*labelled.report.notes, note)))
 
 
 def manifest_of(before: LabelledSet, after: LabelledSet) -> str:
@@ -78,6 +84,17 @@ def shares_in(items: Sequence[LabelledImage], place: int) -> dict[str, float]:
     """The shares of the values in a column, by its place, among the pictures that have a label there."""
     counts = Counter(item.labels[place] for item in items if item.labels[place])
     return {value: count / counts.total() for value, count in sorted(counts.items())}
+
+
+def _in_words(shares: Shares) -> str:
+    of_columns = {column: ", ".join(f"{value} {100 * share:.1f} %" for value, share in values.items()) for column, values in shares.items()}
+    return "; ".join(f"{column}: {values}" for column, values in of_columns.items())
+
+
+def _taken(times: Counter[int]) -> str:
+    """How many different pictures, and how many in all where some are taken several times."""
+    different = sum(map(bool, times.values()))
+    return f"{times.total():,} made of {different:,}" if times.total() > different else f"{different:,}"
 
 
 def _normed(column: str, values: Mapping[str, float]) -> dict[str, float]:

@@ -10,7 +10,7 @@ A folder gets pixels/ and features/, which are made once, levels.csv (how well e
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -64,26 +64,34 @@ class Survey:
 
 
 def survey(question: Survey, settings: ShareSettings, folder: Path, context: Context) -> Iterator[StepEvent]:
-    """Yields "read" and "features" events, the latter with the number "level", and writes the two tables.
+    """Yields "read" and "features" events, the latter counted through all levels and with the number "level", and writes the two tables.
 
-    Raises ShiftlabError for a column that is not there or has one class only, and where there is nothing to learn from or to choose by.
+    Raises ShiftlabError for a column that is not there or has one class only, and where there is nothing to learn from, to choose by or
+    to count.
     """
+    if not question.columns:
+        raise ShiftlabError("No attribute is chosen, so there is nothing to count. Name a label column at least.")
     classes = {column: _classes(question.source, column) for column in question.columns}
     seen = Seen(looked_at(question, settings), settings.draws, folder, context)
     yield from seen.read()
     found: list[Found] = []
+    done, whole = 0, len(question.columns) * len(seen.sets[TARGET])
+    whole += len(settings.grid()) * sum(len(part) for name, part in seen.sets.items() if name != TARGET)
     for t in settings.grid():
         features = {}
         for name in seen.sets:
             if name != TARGET:
-                features[name] = yield from seen.features(name, t)
+                features[name] = yield from _counted(seen.features(name, t), done, whole)
+                done += len(seen.sets[name])
         for column in question.columns:
             stop_if_asked(context)
             found.append(best_at(t, column, classes[column], features, seen.sets))
     best = {column: min((one for one in found if one.column == column), key=lambda one: one.loss) for column in question.columns}
     tables = []
     for one in best.values():
-        target, held = (yield from seen.features(TARGET, one.t)), (yield from seen.features(_judge(seen.sets), one.t))
+        target = yield from _counted(seen.features(TARGET, one.t), done, whole)
+        held = yield from seen.features(_judge(seen.sets), one.t)
+        done += len(target)
         tables.append(_shares(one, target, held, seen.sets))
     levels = pd.DataFrame([{**one.row(), "chosen": one is best[one.column]} for one in found])
     write_text(folder / LEVELS, levels.to_csv(index=False))
@@ -91,18 +99,44 @@ def survey(question: Survey, settings: ShareSettings, folder: Path, context: Con
 
 
 def read_shares(folder: Path) -> pd.DataFrame:
-    """A row a value: column, value, source (its share there), and for each of WAYS the share as <way>, <way>_low and <way>_high."""
-    return pd.read_csv(folder / SHARES, converters={"column": str, "value": str})
+    """A row a value: column, value, source (its share there), and for each of WAYS the share as <way>, <way>_low and <way>_high.
+
+    Raises ShiftlabError where there is no such table, or not a whole one.
+    """
+    return _read(folder / SHARES, ("column", "value", SOURCE, *WAYS))
 
 
 def read_levels(folder: Path) -> pd.DataFrame:
-    """A row a column and level: penalty; accuracy, balanced and loss on "source" and "adapted" validation pictures; chosen."""
-    return pd.read_csv(folder / LEVELS, converters={"column": str})
+    """A row a column and level: penalty; accuracy, balanced and loss on "source" and "adapted" validation pictures; chosen.
+
+    Raises ShiftlabError as `read_shares`.
+    """
+    return _read(folder / LEVELS, ("column", "level", "chosen"))
 
 
 def shares_of(table: pd.DataFrame, way: str = "em") -> dict[str, dict[str, float]]:
     """One way's shares out of `read_shares`, as `rebalanced` takes them. way: plain, adjusted, em or source."""
     return {column: dict(zip(rows["value"], map(float, rows[way]), strict=True)) for column, rows in table.groupby("column", sort=False)}
+
+
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, converters={"column": str, "value": str})
+    except (OSError, ValueError) as error:
+        raise ShiftlabError(f"There are no shares in {path.parent}. Estimate them, or go on with the run that has not ended.") from error
+    if not len(table) or not set(columns) <= set(table):
+        raise ShiftlabError(f"{path} is not the table that was written. Estimate the shares again.")
+    return table
+
+
+def _counted(walk: Generator[StepEvent, None, Tensor], before: int, whole: int) -> Generator[StepEvent, None, Tensor]:
+    """The same walk; its pictures come after `before` others, of `whole` in all."""
+    while True:
+        try:
+            event = next(walk)
+        except StopIteration as end:
+            return end.value
+        yield replace(event, step=before + event.step, total=whole)
 
 
 @dataclass(frozen=True)
@@ -154,6 +188,8 @@ def looked_at(question: Survey, settings: ShareSettings) -> dict[str, LabelledSe
     for name, part in sets.items():
         if not len(part):
             raise ShiftlabError(f"There are no {name} pictures, and a probe needs some. Draw a split with train and validation.")
+    if not len(question.target):
+        raise ShiftlabError("The target has no pictures, so there is nothing to count. Choose another one.")
     return {name: _some(part, settings) for name, part in {**sets, TARGET: question.target}.items()}
 
 
@@ -182,6 +218,8 @@ def best_at(t: int, column: str, classes: tuple[str, ...], features: Mapping[str
     if any(not len(y) for _, y in parts.values()):
         raise ShiftlabError(f"Some of the pictures have no label in {column}. Choose another column, or draw another split.")
     x, y = (torch.cat(both) for both in zip(*(part for name, part in parts.items() if name.endswith("train")), strict=True))
+    if len(y.unique()) < 2:
+        raise ShiftlabError(f"All training pictures have the same label in {column}. Draw another split, or choose another column.")
     held = {name.split()[0]: part for name, part in parts.items() if name.endswith("validation")}
     judge = _judge(sets).split()[0]
     found = []
@@ -193,9 +231,11 @@ def best_at(t: int, column: str, classes: tuple[str, ...], features: Mapping[str
 
 
 def _labelled(features: Tensor, labelled: LabelledSet, column: str, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    """(features, classes) of the pictures that have a label in the column."""
+    """(features, classes) of the pictures that have a label in the column. Raises ShiftlabError for a label that is none of the classes."""
     place = labelled.column(column)
     rows = [k for k, item in enumerate(labelled.items) if item.labels[place]]
+    if unknown := sorted({labelled.items[k].labels[place] for k in rows} - set(classes)):
+        raise ShiftlabError(f"The adapted set has the label {unknown[0]!r} in {column}, which the source lacks. Choose the source's own.")
     return features[rows], torch.tensor([classes.index(labelled.items[k].labels[place]) for k in rows], dtype=torch.long)
 
 

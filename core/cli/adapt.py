@@ -22,6 +22,7 @@ from core.cli.session import MODEL_OPTIONS, open_context, read_edit, told_to_end
 from core.data.labelled import LabelledSet, open_set
 from core.data.labelled_split import with_split
 from core.methods import METHODS, that_edit
+from core.types import ShiftlabError
 
 LAUNCHERS = (("RANK", "WORLD_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"))  # torchrun, mpirun
 SET = option("unused", Path, None, "").replace(
@@ -49,8 +50,10 @@ adapt_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Carry
 
 
 def split_set(values: dict[str, Any]) -> LabelledSet:
-    """The set that the options name, each picture in a split."""
+    """The set that the options name, each picture in a split. Raises ShiftlabError for one without labels."""
     labelled = open_set(values["source"])
+    if not labelled.columns:
+        raise ShiftlabError(f"The pictures of {values['source']} have no labels. Name a labelled set.")
     return with_split(labelled, values["column"] or labelled.columns[0], values["validation"], values["test"], values["split_seed"])
 
 

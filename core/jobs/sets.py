@@ -3,7 +3,7 @@ training. A folder a set, in home/sets:
 
 set.json      its name, and for a drawn one what is drawn      set.zip or pictures/   what it was read from
 read.jsonl    the index as it was read, written last           split-….jsonl          the same with a drawn split
-choices.json  column, split, target set, adaptation
+choices.json  column, split, target sets, adaptation           read.csv               of a set made of another: what was taken
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Drawn(BaseModel):
 
 
 class Choices(BaseModel):
-    """What was chosen for a set. target: id of the set of true target pictures; adapt: id of the run that carried the set across."""
+    """What was chosen for a set. target: id of the set of true target pictures; adapt: id of the run that carried the set across.
+
+    unlabelled: id, on the shelf without labels, of the target pictures to be counted; empty for those of `target`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     column: str = ""
@@ -54,6 +57,7 @@ class Choices(BaseModel):
     test: float = 0.2
     split_seed: int = 0
     target: str = ""
+    unlabelled: str = ""
     adapt: str = ""
 
 
@@ -75,10 +79,10 @@ class SetEntry:
 
 
 class SetShelf:
-    """root: the folder of all sets. Safe to use from several threads."""
+    """root: the folder of all sets; labels: False for a shelf of pictures whose labels are not read. Safe to use from several threads."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path, labels: bool = True) -> None:
+        self.root, self.labels = Path(root), labels
         self._reader = Fetcher(self._read)
 
     def entries(self) -> list[SetEntry]:
@@ -109,6 +113,14 @@ class SetShelf:
             self.read_again(id)
         return id
 
+    def derive(self, of: str, id: str, name: str, make: Callable[[Path], object]) -> str:
+        """A set made of another one at once, with what was chosen for that: `make` writes its index where it is told. Returns its id."""
+        chosen = self.choices(of).model_copy(update={"adapt": ""})
+        make(self.root / id / READ)
+        write_text(self.root / id / CHOICES, chosen.model_dump_json())
+        write_text(self.root / id / FACTS, json.dumps({"name": name}))
+        return id
+
     def read_again(self, id: str) -> None:
         """Begins the reading of a set anew; nothing where it is under way."""
         if not any(fetch.name == id and fetch.state == "running" for fetch in self._reader.list()):
@@ -116,10 +128,15 @@ class SetShelf:
 
     def load(self, id: str) -> LabelledSet:
         """The set as it was read. Raises ShiftlabError where it is not."""
+        path = self.read_index(id)
+        return _loaded(path, path.stat().st_mtime_ns)
+
+    def read_index(self, id: str) -> Path:
+        """The index of `load`."""
         path = self.root / id / READ
         if not id or not path.is_file():
             raise ShiftlabError("This set is not read yet. Wait for it, or choose another one.")
-        return _loaded(path, path.stat().st_mtime_ns)
+        return path
 
     def split_index(self, id: str, choices: Choices) -> Path:
         """The index to work with: as read where the set gives a split itself, else with the split that is chosen.
@@ -170,7 +187,7 @@ class SetShelf:
                 yield StepEvent("draw", done, drawn.count)
                 if should_stop():
                     raise Stopped
-        walk = reading(folder / (ZIP if drawn is None else PICTURES))
+        walk = reading(folder / (ZIP if drawn is None else PICTURES), labels=self.labels)
         while True:
             try:
                 done, total = next(walk)
@@ -183,9 +200,9 @@ class SetShelf:
 
 
 @cache
-def shelf_of(root: Path) -> SetShelf:
+def shelf_of(root: Path, labels: bool = True) -> SetShelf:
     """The one shelf of a folder: what reads a set tells how far it is only to the shelf that asked for it."""
-    return SetShelf(root)
+    return SetShelf(root, labels)
 
 
 @lru_cache(maxsize=4)

@@ -77,6 +77,8 @@ def test_other_splits_stay_and_everything_is_written_down(tmp_path):
     rows = list(csv.DictReader((tmp_path / "set.csv").open()))
     assert len(rows) == 40 and sum(int(row["taken"]) for row in rows) == 40
     assert all((row["taken"] == "0") == (row["glasses"] == "no") for row in rows)
+    said = "Rebalanced (resample, seed 0) to glasses: yes 100.0 %, no 0.0 %; 40 made of 12 of 40 training pictures."
+    assert load_set(tmp_path / "set.jsonl").report.notes == (said,)
 
 
 def test_a_set_with_pictures_taken_twice_is_carried_across(context, tmp_path):
@@ -98,6 +100,7 @@ def test_a_set_with_pictures_taken_twice_is_carried_across(context, tmp_path):
         ({"smiling": {"yes": 0.5, "broadly": 0.5}}, "No training picture is of the class broadly"),
         ({}, "no shares to rebalance to"),
         ({"beard": {"yes": 1.0}}, "no label column"),
+        ({"smiling": {"yes": 1.0, "no": 0.0}}, "no training picture with smiling = no"),
     ],
 )
 def test_what_cannot_be_is_said(shares, why):

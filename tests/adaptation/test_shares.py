@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -95,6 +97,9 @@ def test_a_survey_counts_what_it_was_not_told(sets, context, tmp_path):
     source, target = map(load_set, sets)
     events = list(survey(Survey(source, target, ("class",)), SETTINGS, tmp_path, context))
     assert {(event.phase, event.numbers.get("level")) for event in events} == {("read", None), ("features", 0), ("features", 100)}
+    looks = [(event.step, event.total) for event in events if event.phase == "features"]
+    whole = 2 * len(source.split("train") + source.split("validation")) + len(target)
+    assert looks == sorted(looks) and looks[-1] == (whole, whole)
     table = read_shares(tmp_path)
     assert list(table["value"]) == ["no", "yes"] and list(table["source"]) == [0.5, 0.5]
     for way in WAYS:
@@ -127,8 +132,33 @@ def test_the_job_and_what_is_rebalanced_by_it(sets, context, tmp_path):
     assert (tmp_path / "out.csv").is_file()
 
 
-@pytest.mark.parametrize(("column", "count", "why"), [("hair", 8, "no label column"), ("class", 2, "no source validation pictures")])
-def test_what_cannot_be_asked_is_said(column, count, why, context, tmp_path):
+@pytest.mark.parametrize(
+    ("columns", "count", "why"),
+    [(["hair"], 8, "no label column"), (["class"], 2, "no source validation pictures"), ([], 8, "No attribute is chosen")],
+)
+def test_what_cannot_be_asked_is_said(columns, count, why, context, tmp_path):
     source = drawn_split(read_set(write_set(tmp_path / "in", count)), "class", 0.1, 0.3)
     with pytest.raises(ShiftlabError, match=why):
-        list(survey(Survey(source, source, (column,)), SETTINGS, tmp_path, context))
+        list(survey(Survey(source, source, tuple(columns)), SETTINGS, tmp_path, context))
+
+
+def test_sets_that_do_not_suit_are_said(context, tmp_path):
+    source = split_set(tmp_path / "in", 8)
+    bright = replace(source, items=tuple(item for item in source.items if item.split != "train" or item.labels[0] == "yes"))
+    other = replace(source, items=tuple(item._replace(labels=("perhaps",)) for item in source.items))
+    nobody = replace(source, items=())
+    for question, why in (
+        (Survey(source, nobody, ("class",)), "target has no pictures"),
+        (Survey(bright, source, ("class",)), "All training pictures have the same label"),
+        (Survey(source, source, ("class",), adapted=other), "adapted set has the label 'perhaps'"),
+    ):
+        with pytest.raises(ShiftlabError, match=why):
+            list(survey(question, SETTINGS, tmp_path / "out", context))
+
+
+def test_tables_that_are_not_there_are_said(tmp_path):
+    with pytest.raises(ShiftlabError, match="There are no shares in"):
+        read_shares(tmp_path)
+    (tmp_path / "shares.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ShiftlabError, match="not the table that was written"):
+        read_shares(tmp_path)

@@ -37,6 +37,10 @@ def test_from_pictures_without_labels_to_a_rebalanced_set(run, tmp_path):
     assert status == 0 and "class  yes  8" in out and "training pictures" in out
     rows = list(csv.DictReader((tmp_path / "new.csv").open()))
     assert sum(int(row["taken"]) for row in rows) < len(rows) == 36
+    status, _, err = run("rebalance", tmp_path / "shares.target.jsonl", "--shares", tmp_path / "shares")
+    assert status == 1 and "have no labels" in err
+    (tmp_path / "shares" / "shares.csv").unlink()
+    assert "There are no shares in" in run("rebalance", source, "--shares", tmp_path / "shares")[2]
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from core.data.labelled import load_set
 from core.jobs.sets import READ, Drawn, SetShelf
 from core.types import ShiftlabError
 from tests.adaptation.helpers import write_set
@@ -47,6 +49,25 @@ def test_portraits_are_drawn_with_their_labels(tmp_path):
     labelled = shelf.load(id)
     assert labelled.classes("glasses") == ["yes"] and len(labelled) == 6 and "smiling" in labelled.columns
     assert shelf.draw(PORTRAITS, "the same again") == id and shelf.entries()[0].ready
+
+
+def test_pictures_without_labels_have_a_shelf_of_their_own(tmp_path):
+    shelf = SetShelf(tmp_path / "targets", labels=False)
+    id = shelf.bring(zipped(tmp_path / "in"), "no labels")
+    wait_until(lambda: shelf.entries()[0].ready)
+    assert shelf.load(id).columns == () and len(load_set(shelf.read_index(id))) == 10
+
+
+def test_a_set_is_made_of_another_with_its_choices(tmp_path):
+    shelf = SetShelf(tmp_path / "sets")
+    of = shelf.bring(zipped(tmp_path / "in"), "faces")
+    wait_until(lambda: shelf.entries()[0].ready)
+    shelf.choose(of, target="other", adapt="a run")
+    half = shelf.split(of, shelf.choices(of))
+    half = replace(half, items=half.items[::2])
+    assert shelf.derive(of, "half", "half of the faces", half.save) == "half" == shelf.latest()
+    assert len(shelf.load("half")) == 5 and shelf.load("half").picture(half.items[0])
+    assert shelf.choices("half").target == "other" and shelf.choices("half").adapt == ""
 
 
 def test_what_goes_wrong_is_told_and_done_again(tmp_path):
