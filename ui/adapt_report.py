@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import gradio as gr
 from core.adaptation.jobs import ClassifyTask
 from core.types import ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates
-from ui.adapt_read import tables_of
+from ui.adapt_read import index_of, tables_of
 from ui.adapt_tables import PUBLISHED_HTML, tables_html
 
 FILES = {  # elem_id: (button, what is in it)
@@ -66,9 +67,10 @@ class ReportStep:
 
 
 def said_html(job: Any) -> str:
-    """The gain in a sentence, then the tables."""
+    """The gain in a sentence, what was noted of the set, then the tables."""
     accuracies, comparisons = tables_of(Path(job.folder))
-    return f'<h2 class="heading">{verdict(accuracies)}</h2>{tables_html(accuracies, comparisons)}{PUBLISHED_HTML}'
+    notes = "".join(f'<p class="help">{escape(note)}</p>' for note in index_of(Path(job.settings["index"])).report.notes)
+    return f'<h2 class="heading">{verdict(accuracies)}</h2>{notes}{tables_html(accuracies, comparisons)}{PUBLISHED_HTML}'
 
 
 def verdict(accuracies: Any) -> str:

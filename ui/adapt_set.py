@@ -13,6 +13,7 @@ from core.types import ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates, Values
 from ui.adapt_read import index_of
 from ui.adapt_set_show import NO_SET, reading_html, set_html
+from ui.adapt_shares import SharesPart
 from ui.tune_targets import EXAMPLES
 from ui.tune_targets import SET as OWN_SET
 
@@ -33,11 +34,14 @@ class SetStep:
                 self._build_source()
                 self._build_column()
                 self._build_target()
+                self.shares = SharesPart(lab, shelf)
                 self.next = gr.Button("Next: the edit", variant="primary", elem_id="adapt-to-edit")
-            with gr.Column(scale=1, min_width=300, elem_classes="stage"), gr.Column(elem_classes="card told-set"):
-                self.told = gr.HTML(NO_SET, elem_id="adapt-set-told", elem_classes="plain")
-                self.again = gr.Button("Read again", size="sm", visible=False, min_width=100, scale=0, elem_id="adapt-read-again")
-                self.told_target = gr.HTML("", elem_id="adapt-target-told", elem_classes="plain")
+            with gr.Column(scale=1, min_width=300, elem_classes="stage"):
+                with gr.Column(elem_classes="card told-set"):
+                    self.told = gr.HTML(NO_SET, elem_id="adapt-set-told", elem_classes="plain")
+                    self.again = gr.Button("Read again", size="sm", visible=False, min_width=100, scale=0, elem_id="adapt-read-again")
+                    self.told_target = gr.HTML("", elem_id="adapt-target-told", elem_classes="plain")
+                self.shares.build_result()
 
     def _build_source(self) -> None:
         with gr.Column(elem_classes="card"):
@@ -81,13 +85,13 @@ class SetStep:
     def inputs(self) -> set[Any]:
         return {
             self.pick, self.drop, self.count, self.people, self.label, self.validation, self.test, self.split_seed, self.target,
-            self.target_drop,
+            self.target_drop, *self.shares.inputs(),
         }  # fmt: skip
 
     def outputs(self) -> list[Any]:
         return [
             self.pick, self.drop, self.label, self.split_said, self.validation, self.test, self.split_seed, self.target, self.target_drop,
-            self.told, self.told_target, self.again,
+            self.told, self.told_target, self.again, *self.shares.outputs(),
         ]  # fmt: skip
 
     # --- handlers -----------------------------------------------------------------------------------------------------------------
@@ -159,7 +163,8 @@ class SetStep:
         """What is not on the page yet."""
         entries = self.shelf.entries()
         target = next((entry for entry in entries if entry.id == chain.choices.target), None)
-        return {**self._lists(entries, chain, seen), **self._set(chain, seen), **self._target(chain, target, seen)}
+        told = {**self._lists(entries, chain, seen), **self._set(chain, seen), **self._target(chain, target, seen)}
+        return {**told, **self.shares.show(chain, seen)}
 
     def _lists(self, entries: list[SetEntry], chain: Chain, seen: Seen) -> Updates:
         names = [(entry.name, entry.id) for entry in entries]

@@ -178,6 +178,11 @@ class AdaptTab:
         )  # fmt: skip
         for event, handler in handlers:
             self._on(event, self.doing(handler))
+        self._on(s.shares.target.input, self.doing(s.shares.choose_target))
+        self._on(s.shares.drop.upload, self.doing(s.shares.upload))
+        self._on(s.shares.estimate.click, self.with_chain(s.shares.start), concurrency_limit=1)
+        self._on(s.shares.rebalance.click, self.doing(s.shares.rebalance_set))
+        self._jobs(s.shares.line, s.shares.job)
         self._on(s.next.click, self.opens("edit"))
 
     def _wire_edit(self) -> None:

@@ -88,9 +88,8 @@ def rebalance(values: dict[str, Any]) -> None:
             raise typer.BadParameter(f"--{name} is one of {', '.join(allowed)}, not {values[name]!r}.")
     if not values["shares"].is_dir():
         raise ShiftlabError(f"There are no shares in {values['shares']}. Run `python -m core shares` first.")
-    source, out = split_set(values), values["out"]
+    source, table, out = split_set(values), read_shares(values["shares"]), values["out"]
     index = source.save(out.with_name(f"{out.stem}.source.jsonl"))
-    table = read_shares(values["shares"])
     label = values["column"] or source.columns[0]
     found = rebalanced_by(index, table, label, out, values["way"], values["how"], values["seed"])
     for column in dict.fromkeys([label, *table["column"]]):

@@ -114,11 +114,16 @@ class SetShelf:
         return id
 
     def derive(self, of: str, id: str, name: str, make: Callable[[Path], object]) -> str:
-        """A set made of another one at once, with what was chosen for that: `make` writes its index where it is told. Returns its id."""
-        chosen = self.choices(of).model_copy(update={"adapt": ""})
-        make(self.root / id / READ)
-        write_text(self.root / id / CHOICES, chosen.model_dump_json())
-        write_text(self.root / id / FACTS, json.dumps({"name": name}))
+        """A set made of another one at once, with what was chosen for that: `make` writes its index where it is told. Returns its id.
+
+        One that is there already is kept; either way it is the latest now.
+        """
+        if not (self.root / id / FACTS).is_file():
+            make(self.root / id / READ)
+            chosen = self.choices(of).model_copy(update={"adapt": ""})
+            write_text(self.root / id / CHOICES, chosen.model_dump_json())
+            write_text(self.root / id / FACTS, json.dumps({"name": name}))
+        self.choose(id)
         return id
 
     def read_again(self, id: str) -> None:
