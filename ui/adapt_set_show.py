@@ -63,7 +63,8 @@ def _pictures_html(index: Path, column: str) -> str:
     labelled, rows = index_of(index), ""
     place = labelled.column(column)
     for label in labelled.classes(column)[:MOST_CLASSES]:
-        items = [item for item in labelled.items if item.labels[place] == label][:EACH]
+        of_label = {item.name: item for item in labelled.items if item.labels[place] == label}  # a rebalanced set has some several times
+        items = list(of_label.values())[:EACH]
         pictures = "".join(f'<img src="{uri}" alt="{name}" title="{name}">' for name, uri in _small(labelled, items))
         rows += f'<figure><div class="few">{pictures}</div><figcaption>{escape(column)}: {escape(label)}</figcaption></figure>'
     return f'<div class="classes">{rows}</div>'

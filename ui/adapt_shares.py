@@ -10,10 +10,8 @@ from typing import Any
 import gradio as gr
 
 from core.adaptation.jobs import ADAPTED
-from core.adaptation.rebalance import Shares, shares_in
 from core.adaptation.share_jobs import SharesTask, rebalanced_by
 from core.adaptation.shares import ShareSettings, read_levels, read_shares, shares_of
-from core.data.labelled import load_set
 from core.jobs.sets import SetShelf, shelf_of
 from core.types import ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates, Values, chain_of
@@ -106,6 +104,7 @@ class SharesPart:
     def start(self, values: Values, chain: Chain) -> None:
         """Puts the counting into the queue."""
         entry, columns = chain.need_set(), tuple(values[self.columns] or ())
+        self._read_again(chain)
         name, target = self._counted(chain)
         labelled = index_of(chain.index)
         if not columns:
@@ -156,6 +155,13 @@ class SharesPart:
             raise ShiftlabError("There are no target pictures to count. Choose true ones above, or drop a ZIP of unlabelled ones.")
         return next((entry.name for entry in shelf.entries() if entry.id == id), id), shelf.read_index(id)
 
+    def _read_again(self, chain: Chain) -> None:
+        """Begins the reading of target pictures anew where the lab ended in it, and says so."""
+        entry = next((entry for entry in self.targets.entries() if entry.id == chain.choices.unlabelled), None)
+        if entry is not None and entry.state == "interrupted":
+            self.targets.read_again(entry.id)
+            raise ShiftlabError("The target pictures were not read to the end. They are being read now; start when they are there.")
+
     # --- what it shows ------------------------------------------------------------------------------------------------------------
 
     def show(self, chain: Chain, seen: Seen) -> Updates:
@@ -199,7 +205,7 @@ class SharesPart:
         folder, labelled, task = Path(job.folder), index_of(chain.index), SharesTask(**job.settings)
         held = {name: sum(bool(item.labels[labelled.column(name)]) for item in labelled.split("validation")) for name in task.columns}
         found = Estimated(
-            read_shares(folder), read_levels(folder), self._counted(chain)[0], true_shares(task),
+            read_shares(folder), read_levels(folder), self._counted(chain)[0], task.truth(),
             {name: min(count, task.settings.pictures) for name, count in held.items()}, task.adapted is not None,
             adapted_of(chain) is not None,
         )  # fmt: skip
@@ -210,13 +216,6 @@ def adapted_of(chain: Chain) -> Path | None:
     """The folder of the set as it was carried across, by the run that is chosen or else the newest that is done."""
     done = [job for job in (chain.adapt, *chain.adapts) if job is not None and job.state == "done"]
     return Path(done[0].folder) / ADAPTED if done else None
-
-
-def true_shares(task: SharesTask) -> Shares:
-    """What the target's own labels say of the columns, where it has any."""
-    target = load_set(task.target)
-    found = {name: shares_in(target.items, target.column(name)) for name in task.columns if name in target.columns}
-    return {name: values for name, values in found.items() if values}
 
 
 def _count_html(count: int) -> str:

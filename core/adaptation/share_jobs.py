@@ -14,7 +14,7 @@ from typing import ClassVar
 import pandas as pd
 
 from core.adaptation.adapt import adapted_set
-from core.adaptation.rebalance import How, write_rebalanced
+from core.adaptation.rebalance import How, Shares, shares_in, write_rebalanced
 from core.adaptation.shares import ShareSettings, Survey, shares_of, survey
 from core.data.labelled import LabelledSet, load_set
 from core.jobs.tasks import Task, Tools
@@ -38,6 +38,12 @@ class SharesTask(Task):
         adapted = adapted_set(self.adapted) if self.adapted is not None else None
         question = Survey(load_set(self.index), load_set(self.target), self.columns, adapted)
         yield from survey(question, self.settings, folder, tools.context)
+
+    def truth(self) -> Shares:
+        """What the target's own labels say of the columns, where it has any; the job does not look at them."""
+        target = load_set(self.target)
+        found = {name: shares_in(target.items, target.column(name)) for name in self.columns if name in target.columns}
+        return {name: values for name, values in found.items() if values}
 
 
 def rebalanced_by(

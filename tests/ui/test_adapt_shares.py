@@ -14,6 +14,7 @@ from core.adaptation.jobs import TASKS, ClassifyTask, in_foreground
 from core.adaptation.quantify import WAYS
 from core.adaptation.share_jobs import SharesTask
 from core.data.labelled import load_set, read_set
+from core.jobs.fetch import Fetcher
 from core.jobs.sets import READ
 from core.jobs.tasks import Tools
 from core.methods import METHODS
@@ -105,6 +106,11 @@ def test_from_the_button_to_a_rebalanced_set(guest, part, tools):
     assert guest.values[part.columns] == ["class"] and not guest.shown[part.twins]["visible"]
     guest.values |= {part.form.components["levels"]: 2, part.form.components["highest"]: 100}
     row = ask(guest, tools)
+    row.state = "queued"
+    guest.does(part.line.asks(guest.tab.lab.cancel, lambda seen: part.job(guest.tab.chain(seen))))
+    assert guest.tab.lab.asked_for == [("cancel", row.id)] and not guest.shown[part.card]["visible"]
+    row.state = "done"
+    guest.looks()
     assert guest.shown[part.card]["visible"] and guest.shown[part.fold]["open"]
     told = guest.sees(part.told)
     assert "What “bright faces” is made of" in told and "best of 2 on 8 source validation pictures" in told
@@ -165,6 +171,17 @@ def test_an_empty_zip_of_target_pictures_says_so(guest, part, tmp_path):
     assert "ZIP" in guest.sees(part.reading)
     guest.does(with_chain(guest, part.start))
     assert "not read yet" in guest.told and guest.tab.lab.rows == []
+
+
+def test_a_reading_that_a_kill_ended_begins_again(guest, part, tmp_path):
+    id = part.targets.bring(zipped(tmp_path / "zip"), "sketches")
+    wait_until(lambda: part.targets.entries()[0].ready)
+    part.targets.read_index(id).unlink()
+    part.targets._reader = Fetcher(part.targets._read)  # the lab was started anew
+    guest.tab.shelf.choose("faces", unlabelled=id)
+    guest.does(with_chain(guest, part.start))
+    assert "They are being read now" in guest.told
+    wait_until(lambda: part.targets.entries()[0].ready)
 
 
 def shares(**estimate):
