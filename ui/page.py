@@ -23,7 +23,7 @@ def build_page(lab: Any) -> gr.Blocks:
     with gr.Blocks(title="Shiftlab", analytics_enabled=False, fill_width=True, delete_cache=FILES_KEPT) as page:
         _status(lab)
         shared = create_shared(page)
-        with gr.Tabs(selected="edit", elem_id="tabs") as shared.tabs:
+        with gr.Tabs(selected="edit", overflow_behavior="wrap", elem_id="tabs") as shared.tabs:
             for key, title, tab in TABS:
                 with gr.Tab(title, id=key, elem_id=f"tab-{key}") as shared.tab[key]:
                     tab.build(lab, shared)

@@ -7,8 +7,8 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-TABS = ("Data", "Edit", "Tune", "Models", "Runs")
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+TABS = ("Data", "Edit", "Tune", "Adapt", "One-shot", "Models", "Runs")
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(DESK, "light"), (PHONE, "dark")], ids=["desk", "phone"])
@@ -16,9 +16,11 @@ def test_every_tab_opens_and_none_is_wider_than_the_screen(app, open_page, viewp
     page = open_page(app.url, viewport=viewport, color_scheme=scheme)
     for name in TABS:
         tab = page.get_by_role("tab", name=name, exact=True)
+        place = tab.bounding_box()
+        assert place is not None and place["x"] >= 0 and place["x"] + place["width"] <= viewport["width"], f"{name} cannot be seen"
         tab.click()
         expect(tab).to_have_attribute("aria-selected", "true")
-        expect(page.locator(f"#tab-{name.lower()}")).to_be_visible()
+        expect(page.locator(f"#tab-{name.lower().replace('-', '')}")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], f"{name} is wider than the screen"
 
 
