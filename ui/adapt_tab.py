@@ -20,6 +20,7 @@ from ui.adapt_report import ReportStep
 from ui.adapt_run import RunStep
 from ui.adapt_set import SetStep
 from ui.edit_show import alert
+from ui.events import QUIET, timer_of
 from ui.job_line import JobLine
 from ui.rail import TELL_STEP, rail_html
 from ui.state import SESSION_SECONDS, Shared
@@ -40,7 +41,7 @@ class AdaptTab:
         self.lab, self.shared = lab, shared
         self.shelf = shelf_of(lab.home / "sets")
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
-        self.timer = gr.Timer(4 * POLL_SECONDS)  # its outputs are many, and a page of them is dear to the browser
+        self.timer = timer_of(shared, "adapt", POLL_SECONDS)
         self.rail = gr.HTML(rail_html(stages(Chain(), ""), "set", TITLES), js_on_load=TELL_STEP, elem_id="adapt-rail", elem_classes="plain")
         self.message = gr.HTML("", elem_id="adapt-message")
         self.set, self.edit = SetStep(lab, self.shelf), EditStep(lab)
@@ -82,8 +83,16 @@ class AdaptTab:
         """Something about how it is shown was changed."""
         return self.poll(values[self.seen], values) or {self.message: gr.skip()}
 
+    def opened(self, values: Values) -> Updates:
+        """The tab is shown: with a set that the Data tab hands over, or as it was left."""
+        seen, given = values[self.seen], values[self.shared.to_adapt]
+        if given:
+            seen.__init__(set=given, edit=seen.edit)
+            return {self.shared.to_adapt: None, **self._to("set", values)}
+        return self.look(values) if seen.told else self.loaded(values)
+
     def loaded(self, values: Values) -> Updates:
-        """At page load: the set that was worked with last, at the step where something happens."""
+        """At first: the set that was worked with last, at the step where something happens."""
         seen: Seen = values[self.seen]
         seen.__init__(set=self.shelf.latest())
         chain = self.chain(seen)
@@ -91,13 +100,6 @@ class AdaptTab:
         seen.step = next((step for step, job in live.items() if job is not None and job.live), "set")
         restored = self.edit.show(chain, seen) or self.edit.refresh(values, seen)
         return {**restored, **self._opened(seen, values)}
-
-    def handed(self, values: Values) -> Updates:
-        """A set that the Data tab handed over."""
-        if not values[self.shared.to_adapt]:
-            return {self.message: gr.skip()}
-        values[self.seen].__init__(set=values[self.shared.to_adapt], edit=values[self.seen].edit)
-        return self._to("set", values)
 
     def _opened(self, seen: Seen, values: Values) -> Updates:
         shown = {step.column_of_step: gr.update(visible=key == seen.step) for key, step in self.steps.items()}
@@ -155,8 +157,7 @@ class AdaptTab:
 
     def wire(self) -> None:
         """Every event of the tab."""
-        self._on(self.shared.page.load, self.loaded)
-        self._on(self.shared.to_adapt.change, self.handed)
+        self._on(self.shared.tab["adapt"].select, self.opened)
         self._on(self.rail.click, self.to_step)
         self._wire_set()
         self._wire_edit()
@@ -167,7 +168,7 @@ class AdaptTab:
         self._on(self.compare.next.click, self.opens("report"))
         few = {self.seen, self.run.order, self.compare.metric}
         polled = [self.rail, self.message, *(part for key, step in self.steps.items() if key != "edit" for part in step.outputs())]
-        self.timer.tick(self.tick, few, polled, show_progress="hidden", queue=False, api_visibility="private")
+        self.timer.tick(self.tick, few, polled, queue=False, **QUIET)
 
     def _wire_set(self) -> None:
         s = self.set
@@ -215,7 +216,7 @@ class AdaptTab:
 
     def _outputs(self) -> list[Any]:
         steps = [part for step in self.steps.values() for part in (step.column_of_step, *step.outputs())]
-        return [self.rail, self.message, *steps]
+        return [self.rail, self.message, self.shared.to_adapt, *steps]
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Any], **options: Any) -> Any:
-        return event(handler, self._inputs(), self._outputs(), show_progress="hidden", api_visibility="private", **options)
+        return event(handler, self._inputs(), self._outputs(), **QUIET, **options)

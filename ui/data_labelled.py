@@ -12,6 +12,7 @@ from core.jobs.sets import SetEntry, SetShelf
 from core.types import ShiftlabError
 from ui.adapt_set_show import reading_html, set_html
 from ui.edit_show import alert
+from ui.events import QUIET, timer_of
 from ui.state import SESSION_SECONDS, Shared
 
 POLL_SECONDS = 1.0
@@ -26,7 +27,7 @@ class LabelledCard:
     def __init__(self, shelf: SetShelf, shared: Shared) -> None:
         self.shelf, self.shared = shelf, shared
         self.shown = gr.State({}, time_to_live=SESSION_SECONDS)
-        self.timer = gr.Timer(POLL_SECONDS)
+        self.timer = timer_of(shared, "data", POLL_SECONDS)
         with gr.Row(elem_classes="sets labelled-sets"):
             with gr.Column(elem_classes="card set", min_width=280, scale=1):
                 gr.HTML(f'<h2 class="heading">Labelled</h2><p class="help">{PURPOSE}</p>')
@@ -97,11 +98,10 @@ class LabelledCard:
         self._on(self.drop.upload, self.upload)
         self._on(self.pick.input, self.choose)
         self._on(self.label.input, self.choose_label)
-        cleared = self.to_adapt.click(lambda: None, None, self.shared.to_adapt, show_progress="hidden", api_visibility="private")
-        self._on(cleared.then, self.adapt)  # cleared first, so that the same set handed over twice is a change as well
-        self._on(self.shared.page.load, self.look)
+        self._on(self.to_adapt.click, self.adapt)
+        self._on(self.shared.tab["data"].select, self.look)
         self._on(self.timer.tick, self.look, queue=False)
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], **options: Any) -> None:
         outputs = [self.drop, self.pick, self.label, self.to_adapt, self.card, self.told, self.shared.to_adapt, self.shared.tabs]
-        event(handler, {self.shown, self.drop, self.pick, self.label}, outputs, show_progress="hidden", api_visibility="private", **options)
+        event(handler, {self.shown, self.drop, self.pick, self.label}, outputs, **QUIET, **options)

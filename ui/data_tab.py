@@ -12,6 +12,7 @@ import gradio as gr
 from core.jobs.sets import shelf_of
 from ui.data_labelled import LabelledCard
 from ui.data_sets import KEPT_IMAGES, SETS, DataSets, example_files, report_html
+from ui.events import QUIET
 from ui.state import SESSION_SECONDS, Shared
 
 PURPOSE = {
@@ -118,17 +119,15 @@ class DataTab:
             outputs = [*panel.outputs(), self.states[key], self.report]
             self._changed(panel.drop.upload, self.upload(key), [self.sets, panel.drop], outputs)
             self._changed(panel.examples.select, self.add_examples(key), [self.sets, panel.examples], outputs)
-            panel.remove.click(self.remove_one(key), [self.sets, panel.chosen], outputs, show_progress="hidden", api_visibility="private")
-            panel.clear.click(self.remove_all(key), self.sets, outputs, show_progress="hidden", api_visibility="private")
-            panel.gallery.select(
-                _choose, None, [panel.chosen, panel.remove], show_progress="hidden", queue=False, api_visibility="private"
-            )
+            panel.remove.click(self.remove_one(key), [self.sets, panel.chosen], outputs, **QUIET)
+            panel.clear.click(self.remove_all(key), self.sets, outputs, **QUIET)
+            panel.gallery.select(_choose, None, [panel.chosen, panel.remove], queue=False, **QUIET)
 
     def _changed(self, event: Callable[..., Any], handler: Callable[..., Updates], inputs: list[Any], outputs: list[Any]) -> None:
         """The images stand on the page first; their faces are found after."""
         galleries = [panel.gallery for panel in self.panels.values()]
         shown = event(handler, inputs, outputs, show_progress="minimal", show_progress_on=[self.report], api_visibility="private")
-        shown.then(self.faces, self.sets, [*galleries, self.report], show_progress="hidden", api_visibility="private")
+        shown.then(self.faces, self.sets, [*galleries, self.report], **QUIET)
 
 
 def _choose(event: gr.SelectData) -> tuple[int, Any]:

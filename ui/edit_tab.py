@@ -21,13 +21,13 @@ from ui.edit_layout import COMPARE, build_layout
 from ui.edit_run import Runner
 from ui.edit_show import Updates, alert, empty_html, merged, result_updates
 from ui.edit_strengths import strengths
+from ui.events import QUIET
 from ui.prompts import load_presets
 from ui.requests import recall
 from ui.session import Session
 from ui.state import Shared
 from ui.strip import Strip, read_picture, shown
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 SLOW: dict[str, Any] = {"concurrency_id": "edit", "concurrency_limit": 8}
 LAST = "always_last"
 

@@ -15,6 +15,7 @@ from core.models.files import inspect
 from core.models.zoo import entry_of, find, installed, zoo
 from core.types import ShiftlabError
 from ui.edit_show import alert
+from ui.events import QUIET, timer_of
 from ui.models_bring import AS_EDIT, AS_FILE, Bring, build_bring, chosen_path, offered
 from ui.models_more import More, build_more, measured
 from ui.models_show import facts_html, lines, list_html, loaded_html
@@ -56,7 +57,7 @@ class ModelsTab:
     def __init__(self, lab: Any, shared: Shared) -> None:
         self.lab, self.shared = lab, shared
         self.looking = gr.State(Looking(), time_to_live=SESSION_SECONDS)
-        self.timer = gr.Timer(POLL_SECONDS)
+        self.timer = timer_of(shared, "models", POLL_SECONDS)
         self.loaded = gr.HTML("", elem_id="models-loaded")
         self.message = gr.HTML("", elem_id="models-message")
         with gr.Row(elem_classes="workbench models-bench"):
@@ -78,11 +79,6 @@ class ModelsTab:
         updates = {part: now for part, now, before in parts if now != before}
         looking.shown = shown
         return updates or {self.message: gr.skip()}
-
-    def opened(self, values: Values) -> Updates:
-        """A page that was just loaded has nothing yet."""
-        values[self.looking].shown = ("", "")
-        return self.refresh(values)
 
     # --- doing --------------------------------------------------------------------------------------------------------------------
 
@@ -178,7 +174,6 @@ class ModelsTab:
     def wire(self) -> None:
         """Every event of the tab."""
         b = self.bring
-        self._on(self.shared.page.load, self.opened)
         self._on(self.shared.tab["models"].select, self.refresh)
         self._on(self.timer.tick, self.refresh, queue=False)
         self._on(self.list.click, self.press)
@@ -194,4 +189,4 @@ class ModelsTab:
     def _on(self, event: Callable[..., Any], handler: Callable[..., Updates | Iterator[Updates]], **options: Any) -> Any:
         outputs = [self.loaded, self.list, self.message, *self.bring.outputs()]
         inputs = {self.looking, self.more.reference, self.more.people, self.more.align, *self.bring.inputs()}
-        return event(handler, inputs, outputs, show_progress="hidden", api_visibility="private", **options)
+        return event(handler, inputs, outputs, **QUIET, **options)

@@ -13,6 +13,7 @@ from core.jobs.oneshot import OneShotShelf
 from core.jobs.scenes import scenes_of_home
 from core.types import ShiftlabError
 from ui.edit_show import alert
+from ui.events import QUIET, timer_of
 from ui.job_line import JobLine
 from ui.oneshot_chain import Chain, Seen, Shelves, Updates, Values, chain_of
 from ui.oneshot_generate import GenerateStep
@@ -38,7 +39,7 @@ class OneShotTab:
         self.lab, self.shared = lab, shared
         self.shelves = Shelves(OneShotShelf(lab.home / "oneshot"), scenes_of_home(lab.home))
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
-        self.timer = gr.Timer(4 * POLL_SECONDS)  # its outputs are many, and a page of them is dear to the browser
+        self.timer = timer_of(shared, "oneshot", POLL_SECONDS)
         rail = rail_html(stages(Chain()), "image", TITLES)
         self.rail = gr.HTML(rail, js_on_load=TELL_STEP, elem_id="oneshot-rail", elem_classes="plain four")
         self.message = gr.HTML("", elem_id="oneshot-message", elem_classes="message-line")
@@ -61,8 +62,12 @@ class OneShotTab:
     def tick(self, values: Values) -> Updates:
         return self.poll(values[self.seen], values) or {self.message: gr.skip()}
 
+    def opened(self, values: Values) -> Updates:
+        """The tab is shown: at first where something happens, then as it was left."""
+        return self.tick(values) if values[self.seen].told else self.loaded(values)
+
     def loaded(self, values: Values) -> Updates:
-        """At page load: the step where something happens, else the first."""
+        """The step where something happens, else the first."""
         seen: Seen = values[self.seen]
         seen.__init__()
         chain = self.chain()
@@ -114,15 +119,14 @@ class OneShotTab:
 
     def wire(self) -> None:
         """Every event of the tab."""
-        self._on(self.shared.page.load, self.loaded)
-        self._on(self.shared.one_shot.change, self.tick)
+        self._on(self.shared.tab["oneshot"].select, self.opened)
         self._on(self.rail.click, self.to_step)
         self._wire_image()
         self._wire_personalise()
         self._wire_generate()
         self._wire_segment()
         few = {self.seen, self.shared.one_shot, *self.segment.figures.inputs()}
-        self.timer.tick(self.tick, few, self._outputs(), show_progress="hidden", queue=False, api_visibility="private")
+        self.timer.tick(self.tick, few, self._outputs(), queue=False, **QUIET)
 
     def _wire_image(self) -> None:
         s = self.image
@@ -180,4 +184,4 @@ class OneShotTab:
         return [self.rail, self.message, *steps]
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Any], **options: Any) -> Any:
-        return event(handler, self._inputs(), self._outputs(), show_progress="hidden", api_visibility="private", **options)
+        return event(handler, self._inputs(), self._outputs(), **QUIET, **options)

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ui import adapt_tab, data_tab, edit_tab, models_tab, oneshot_tab, runs_tab, tune_tab
+from ui.events import QUIET, switch_timers
 from ui.state import create_shared
 from ui.status import status_html
 
@@ -27,6 +28,7 @@ def build_page(lab: Any) -> gr.Blocks:
             for key, title, tab in TABS:
                 with gr.Tab(title, id=key, elem_id=f"tab-{key}") as shared.tab[key]:
                     tab.build(lab, shared)
+        switch_timers(shared)
     return page
 
 
@@ -39,4 +41,4 @@ def _status(lab: Any) -> None:
         now = status_html(lab.status())
         return (gr.skip(), gr.skip()) if now == before else (now, now)
 
-    gr.Timer(STATUS_SECONDS).tick(look, said, [line, said], show_progress="hidden", queue=False, api_visibility="private")
+    gr.Timer(STATUS_SECONDS).tick(look, said, [line, said], queue=False, **QUIET)

@@ -12,6 +12,7 @@ import gradio as gr
 from core.jobs.export import export_run
 from core.types import ShiftlabError
 from ui.edit_show import alert
+from ui.events import QUIET, timer_of
 from ui.plots import loss_figure
 from ui.runs_show import ALL, NO_MATCH, NO_RUNS, STATE_CHOICES, compare_html, list_html, matching, run_html
 from ui.state import SESSION_SECONDS, Shared, ToEdit
@@ -50,7 +51,7 @@ class RunsTab:
     def __init__(self, lab: Any, shared: Shared) -> None:
         self.lab, self.shared = lab, shared
         self.looking = gr.State(Looking(), time_to_live=SESSION_SECONDS)
-        self.timer = gr.Timer(POLL_SECONDS)
+        self.timer = timer_of(shared, "runs", POLL_SECONDS)
         with gr.Row(elem_classes="workbench runs-bench"):
             with gr.Column(scale=0, min_width=300, elem_classes="controls"):
                 self._build_list()
@@ -94,7 +95,7 @@ class RunsTab:
     # --- looking ------------------------------------------------------------------------------------------------------------------
 
     def refresh(self, values: Values) -> Updates:
-        """What is not on the page yet: at page load, every few seconds, and after everything that changes a run."""
+        """What is not on the page yet: when the tab is opened, every few seconds, and after everything that changes a run."""
         looking: Looking = values[self.looking]
         jobs = self.lab.list()
         found = matching(jobs, values[self.words] or "", values[self.state])
@@ -175,7 +176,7 @@ class RunsTab:
 
     def wire(self) -> None:
         """Every event of the tab."""
-        for event in (self.shared.page.load, self.shared.tab["runs"].select, self.words.input, self.state.input, self.against.input):
+        for event in (self.shared.tab["runs"].select, self.words.input, self.state.input, self.against.input):
             self._on(event, self.refresh, trigger_mode="always_last")
         self._on(self.list.click, self.choose)
         self._on(self.delete.click, lambda values: {self.confirm: gr.update(visible=True)})
@@ -183,7 +184,7 @@ class RunsTab:
         self._on(self.sure.click, self.delete_it)
         self._on(self.resume.click, self.resume_it)
         self._on(self.as_base.click, self.use_as_base)
-        cleared = self.try_it.click(lambda: None, None, self.shared.to_edit, show_progress="hidden", api_visibility="private")
+        cleared = self.try_it.click(lambda: None, None, self.shared.to_edit, **QUIET)
         self._on(cleared.then, self.open_in_edit)  # cleared first, so that the same edit tried twice is a change as well
         self._on(self.timer.tick, self.refresh, queue=False)
 
@@ -191,4 +192,4 @@ class RunsTab:
         inputs = {self.looking, self.words, self.state, self.against}
         outputs = [self.list, self.message, self.card, self.against, self.resume, self.try_it, self.as_base, self.export, self.delete]
         outputs += [self.confirm, self.detail, self.curves, self.plot, self.shared.to_edit, self.shared.tabs]
-        return event(handler, inputs, outputs, show_progress="hidden", api_visibility="private", **options)
+        return event(handler, inputs, outputs, **QUIET, **options)

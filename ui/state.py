@@ -63,6 +63,7 @@ class Shared:
     to_adapt: gr.State  # id of a labelled set | None
     tabs: gr.Tabs | None = None
     tab: dict[str, gr.Tab] = field(default_factory=dict)  # "data", "edit", "tune", "runs": for `.select`
+    timers: list[tuple[str, gr.Timer]] = field(default_factory=list)  # with the tab of each, by `ui.events.timer_of`
 
 
 def create_shared(page: gr.Blocks) -> Shared:

@@ -13,6 +13,7 @@ from core.methods.asyrp_settings import AsyrpTune
 from core.methods.asyrp_steps import PerceptualCurve, prompt_similarity
 from core.types import ShiftlabError, StepEvent
 from ui.edit_show import Updates, alert, progress_html
+from ui.events import QUIET
 from ui.forms import Form
 from ui.plots import curve_figure
 from ui.preview import Progress
@@ -101,9 +102,9 @@ class CurveEvents:
         return {**dict(zip(self.form.outputs(), shown, strict=True)), self.card.said: _said(seen)}
 
     def wire(self) -> None:
-        card, quiet = self.card, {"show_progress": "hidden", "api_visibility": "private"}
-        card.measure.click(self.show, self.form.inputs(), card.outputs(), concurrency_limit=1, **quiet)
-        card.take.click(self.take, self.form.inputs(), [card.said, *self.form.outputs()], **quiet)
+        card = self.card
+        card.measure.click(self.show, self.form.inputs(), card.outputs(), concurrency_limit=1, **QUIET)
+        card.take.click(self.take, self.form.inputs(), [card.said, *self.form.outputs()], **QUIET)
 
 
 def figure(seen: Found, settings: AsyrpTune) -> go.Figure:

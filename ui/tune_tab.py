@@ -14,6 +14,7 @@ import gradio as gr
 
 from core.types import ShiftlabError
 from ui.edit_show import alert
+from ui.events import QUIET, timer_of
 from ui.methods import about
 from ui.plots import loss_figure
 from ui.state import SESSION_SECONDS, Shared, ToEdit
@@ -59,7 +60,7 @@ class TuneTab:
         self.curve = CurveEvents(lab, curve, form) if form else None
         self.chooser = TuneChooser(lab, shared, self.controls)
         self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
-        self.timer = gr.Timer(POLL_SECONDS)
+        self.timer = timer_of(shared, "tune", POLL_SECONDS)
 
     # --- the left column ----------------------------------------------------------------------------------------------------------
 
@@ -81,8 +82,12 @@ class TuneTab:
 
     # --- the right column ---------------------------------------------------------------------------------------------------------
 
+    def opened(self, values: Values) -> Updates:
+        """The tab is shown: at first with the run of the moment, then as it was left."""
+        return self.loaded(values) if values[self.seen].choices is None else self.tick(values)
+
     def loaded(self, values: Values) -> Updates:
-        """At page load: the run that is under way, else the newest."""
+        """The run that is under way, else the newest."""
         jobs = self.trainings()
         job = next((job for job in jobs if job.live and job.state != "queued"), jobs[0] if jobs else None)
         return self.show(values[self.seen], job.id if job else "") | self.chooser.new_sets(values)
@@ -185,7 +190,7 @@ class TuneTab:
         c, w, shared = self.controls, self.watch, self.shared
         if self.curve is not None:
             self.curve.wire()
-        self._on(shared.page.load, self.loaded)
+        self._then_estimate(self._on(shared.tab["tune"].select, self.opened))
         self._on(c.start.click, self.start, concurrency_limit=1)
         self._then_estimate(self._on(c.preset.input, self.chooser.choose_preset, {c.preset}))
         self._then_estimate(self._on(c.method.input, self.chooser.choose_method))
@@ -194,15 +199,14 @@ class TuneTab:
             self._on(state.change, self.chooser.new_sets)
         parts = [part for form in c.forms.values() for part in form.outputs()]
         self._estimate(lambda *fn, **options: gr.on([part.change for part in [*parts, c.images, c.targets]], *fn, **options))
-        self._estimate(shared.tab["tune"].select)
         self._on(w.run.input, self.choose_run, queue=False)
         self._on(w.cancel.click, self.asked(self.lab.cancel))
         self._on(w.save.click, self.asked(self.lab.save_now))
         self._on(w.resume.click, self.asked(self.lab.resume))
         self._on(w.as_base.click, self.as_base)
-        cleared = w.try_it.click(lambda: None, None, shared.to_edit, show_progress="hidden", api_visibility="private")
+        cleared = w.try_it.click(lambda: None, None, shared.to_edit, **QUIET)
         self._on(cleared.then, self.try_it)  # cleared first, so that the same edit tried twice is a change as well
-        self.timer.tick(self.tick, {self.seen}, self.watch.outputs(), show_progress="hidden", queue=False, api_visibility="private")
+        self.timer.tick(self.tick, {self.seen}, self.watch.outputs(), queue=False, **QUIET)
 
     def _inputs(self) -> set[Any]:
         shared = self.shared
@@ -216,12 +220,10 @@ class TuneTab:
         return [*plain, *forms, *columns, *self.watch.outputs(), shared.to_edit, shared.tabs]
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], more: set[Any] = frozenset(), **options: Any) -> Any:
-        return event(handler, self._inputs() | more, self._outputs(), show_progress="hidden", api_visibility="private", **options)
+        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **options)
 
     def _estimate(self, event: Callable[..., Any], mode: str = "always_last") -> Any:
-        return event(
-            self.estimate, self._inputs(), self.controls.estimate, show_progress="hidden", trigger_mode=mode, api_visibility="private"
-        )
+        return event(self.estimate, self._inputs(), self.controls.estimate, trigger_mode=mode, **QUIET)
 
     def _then_estimate(self, event: Any) -> Any:
         return self._estimate(event.then, mode="multiple")

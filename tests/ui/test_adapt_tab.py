@@ -89,6 +89,16 @@ def test_a_set_is_told_and_its_split_is_kept(guest):
     assert Guest(tab).seen.set == "faces"
 
 
+def test_a_set_that_the_data_tab_hands_over_is_opened_once(guest):
+    tab = guest.tab
+    guest.goes_to("adapt")
+    guest.take(tab.opened(guest.values | {tab.shared.to_adapt: "faces"}))
+    assert guest.seen.step == "set" and guest.values[tab.shared.to_adapt] is None
+    guest.goes_to("adapt")
+    guest.take(tab.opened(guest.values))
+    assert guest.seen.step == "adapt"
+
+
 def test_from_start_to_pairs_and_back_after_a_reload(guest):
     tab, run = guest.tab, guest.tab.run
     guest.goes_to("edit")

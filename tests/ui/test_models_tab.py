@@ -37,7 +37,7 @@ class Visitor:
         more = (tab.more.reference, tab.more.people, tab.more.align)
         self.values: dict[Any, Any] = dict.fromkeys([*tab.bring.inputs(), *more]) | {tab.looking: self.looking}
         self.shown: dict[Any, str] = {}
-        self.take(tab.opened(self.values))
+        self.take(tab.refresh(self.values))
 
     def take(self, updates: dict[Any, Any]) -> dict[Any, Any]:
         assert updates, "Gradio takes an empty dict for a value"
@@ -160,7 +160,7 @@ def test_a_model_that_is_not_in_the_table_stands_in_the_list_once_it_is_asked_fo
     visitor.values[visitor.tab.more.reference] = "someone/faces"
     visitor.take(visitor.tab.fetch(visitor.values))
     assert [fetch.name for fetch in lab.fetches.list()] == ["someone/faces"]
-    visitor.take(visitor.tab.opened(visitor.values))
+    visitor.take(visitor.tab.refresh(visitor.values))
     assert 'data-name="someone/faces"' in visitor.shown[visitor.tab.list]
 
 

@@ -1,0 +1,32 @@
+"""How the page's events behave: they make no show of running, and a tab asks for news only while it is the one that is shown.
+
+Gradio tells every output of an event that it runs and that it is done, and looks each of them up in the tree of the whole page. With the
+hundred outputs of a tab that takes the browser seconds, so nobody is told: `show_progress_on` names no component.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from ui.state import Shared
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
+
+
+def timer_of(shared: Shared, key: str, seconds: float) -> gr.Timer:
+    """A timer of the tab `key`, made inside it. It ticks while that tab is shown, however it came to be."""
+    timer = gr.Timer(seconds, active=False)
+    shared.timers.append((key, timer))
+    return timer
+
+
+def switch_timers(shared: Shared) -> None:
+    """Wires it, once all tabs are built: the browser does it by itself, and shows the tab's name where the row of tabs is scrolled."""
+    timers = [timer for _, timer in shared.timers]
+    for key, tab in shared.tab.items():
+        active = json.dumps([{"__type__": "update", "active": owner == key} for owner, _ in shared.timers])
+        name = f"document.getElementById('tab-{key}-button')?.scrollIntoView({{block: 'nearest', inline: 'nearest'}})"
+        tab.select(None, None, timers, js=f"() => {{ {name}; return {active}; }}", **QUIET)
