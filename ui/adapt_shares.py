@@ -105,8 +105,7 @@ class SharesPart:
         """Puts the counting into the queue."""
         entry, columns = chain.need_set(), tuple(values[self.columns] or ())
         self._read_again(chain)
-        name, target = self._counted(chain)
-        labelled = index_of(chain.index)
+        target, labelled = self._target_index(chain), index_of(chain.index)
         if not columns:
             raise ShiftlabError("No attribute is chosen. Choose at least one to count.")
         for column in columns:
@@ -118,7 +117,7 @@ class SharesPart:
             index=chain.index, target=target, columns=columns, adapted=adapted_of(chain) if values[self.twins] else None,
             settings=self.form.read(values),
         )  # fmt: skip
-        self.lab.start(task, f"{', '.join(columns)} in {name}, by {entry.name}")
+        self.lab.start(task, f"{', '.join(columns)} in {self._target_name(chain)}, by {entry.name}")
 
     def rebalance_set(self, values: Values, seen: Seen) -> None:
         """A new set on the shelf, which the next steps work with; one that is there already is opened again."""
@@ -129,7 +128,7 @@ class SharesPart:
         table, label, how, way = read_shares(Path(job.folder)), chain.choices.column, values[self.how], values[self.way]
         made_of = json.dumps([str(chain.index), table.to_csv(), label, how, way])
         id = "rebalanced-" + hashlib.sha256(made_of.encode()).hexdigest()[:12]
-        name = f"{entry.name}, as {self._counted(chain)[0]}"
+        name = f"{entry.name}, as {self._target_name(chain)}"
         self.shelf.derive(entry.id, id, name, lambda out: rebalanced_by(chain.index, table, label, out, way, how))
         seen.__init__(set=id, step=seen.step, edit=seen.edit)
 
@@ -138,7 +137,7 @@ class SharesPart:
     def job(self, chain: Chain) -> Any:
         """The newest counting of these target pictures for this set; None where there is none."""
         try:
-            asked = str(chain.index), str(self._counted(chain)[1])
+            asked = str(chain.index), str(self._target_index(chain))
         except ShiftlabError:
             return None
         jobs = (job for job in self.lab.list() if job.kind == SharesTask.kind)
@@ -147,13 +146,21 @@ class SharesPart:
     def _chain(self, seen: Seen) -> Chain:
         return chain_of(self.lab, self.shelf, seen.set)
 
-    def _counted(self, chain: Chain) -> tuple[str, Path]:
-        """(name, index) of the target pictures. Raises ShiftlabError where there are none, or they are not read yet."""
-        own = bool(chain.choices.unlabelled)
-        shelf, id = (self.targets, chain.choices.unlabelled) if own else (self.shelf, chain.choices.target)
+    def _target(self, chain: Chain) -> tuple[SetShelf, str]:
+        """Where the target pictures stand, and their id there; empty where none are chosen."""
+        own = chain.choices.unlabelled
+        return (self.targets, own) if own else (self.shelf, chain.choices.target)
+
+    def _target_index(self, chain: Chain) -> Path:
+        """Raises ShiftlabError where there are no target pictures, or they are not read yet."""
+        shelf, id = self._target(chain)
         if not id:
             raise ShiftlabError("There are no target pictures to count. Choose true ones above, or drop a ZIP of unlabelled ones.")
-        return next((entry.name for entry in shelf.entries() if entry.id == id), id), shelf.read_index(id)
+        return shelf.read_index(id)
+
+    def _target_name(self, chain: Chain) -> str:
+        shelf, id = self._target(chain)
+        return next((entry.name for entry in shelf.entries() if entry.id == id), id)
 
     def _read_again(self, chain: Chain) -> None:
         """Begins the reading of target pictures anew where the lab ended in it, and says so."""
@@ -205,7 +212,7 @@ class SharesPart:
         folder, labelled, task = Path(job.folder), index_of(chain.index), SharesTask(**job.settings)
         held = {name: sum(bool(item.labels[labelled.column(name)]) for item in labelled.split("validation")) for name in task.columns}
         found = Estimated(
-            read_shares(folder), read_levels(folder), self._counted(chain)[0], task.truth(),
+            read_shares(folder), read_levels(folder), self._target_name(chain), task.truth(),
             {name: min(count, task.settings.pictures) for name, count in held.items()}, task.adapted is not None,
             adapted_of(chain) is not None,
         )  # fmt: skip
