@@ -32,10 +32,11 @@ class SetStep:
         with gr.Row(elem_classes="workbench") as self.column_of_step:
             with gr.Column(scale=0, min_width=300, elem_classes="controls"):
                 self._build_source()
-                self._build_column()
-                self._build_target()
-                self.shares = SharesPart(lab, shelf)
-                self.next = gr.Button("Next: the edit", variant="primary", elem_id="adapt-to-edit")
+                with gr.Column(visible=False, elem_classes="later") as self.later:  # once there is a set
+                    self._build_column()
+                    self._build_target()
+                    self.shares = SharesPart(lab, shelf)
+                    self.next = gr.Button("Next: the edit", variant="primary", elem_id="adapt-to-edit")
             with gr.Column(scale=1, min_width=300, elem_classes="stage"):
                 with gr.Column(elem_classes="card told-set"):
                     self.told = gr.HTML(NO_SET, elem_id="adapt-set-told", elem_classes="plain")
@@ -46,7 +47,7 @@ class SetStep:
     def _build_source(self) -> None:
         with gr.Column(elem_classes="card"):
             self.pick = gr.Dropdown(
-                [], label="Labelled set", interactive=True, allow_custom_value=True, elem_id="adapt-pick"
+                [], label="Labelled set", visible=False, interactive=True, allow_custom_value=True, elem_id="adapt-pick"
             )
             self.drop = _drop("ZIP of labelled pictures", "adapt-drop")
             with gr.Row(elem_classes="pair draw-row"):
@@ -91,7 +92,7 @@ class SetStep:
     def outputs(self) -> list[Any]:
         return [
             self.pick, self.drop, self.label, self.split_said, self.validation, self.test, self.split_seed, self.target, self.target_drop,
-            self.told, self.told_target, self.again, *self.shares.outputs(),
+            self.told, self.told_target, self.again, self.later, *self.shares.outputs(),
         ]  # fmt: skip
 
     # --- handlers -----------------------------------------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ class SetStep:
         drawn = [(f"Draw {drawn.title}", DRAW + key) for key, drawn in TARGETS.items()]
         others = [pair for pair in names if pair[1] != seen.set]
         return {
-            self.pick: gr.update(choices=names, value=seen.set or None),
+            self.pick: gr.update(choices=names, value=seen.set or None, visible=bool(names)),
             self.target: gr.update(choices=[("None", NONE), *others, *drawn], value=chain.choices.target),
         }
 
@@ -182,15 +183,16 @@ class SetStep:
         how = (chosen.column, chosen.validation, chosen.test, chosen.split_seed)
         if not seen.new("set", (entry, how)):
             return {}
-        if entry is None:
-            return {self.told: NO_SET, self.again: gr.update(visible=False)}
-        if not entry.ready or chain.index is None:
-            return {self.told: reading_html(entry), self.again: gr.update(visible=entry.state in ("failed", "interrupted"))}
+        if entry is None or not entry.ready or chain.index is None:
+            lost = entry is not None and entry.state in ("failed", "interrupted")
+            hidden = {self.again: gr.update(visible=lost), self.later: gr.update(visible=False)}
+            return {self.told: reading_html(entry) if entry else NO_SET, **hidden}
         given = has_split(self.shelf.load(entry.id))
         said = "The set gives its split itself." if given else "Drawn by the seed, every class in its own proportion."
         return {
             self.told: set_html(entry.name, chain.index, chosen.column),
             self.again: gr.update(visible=False),
+            self.later: gr.update(visible=True),
             self.label: gr.update(choices=list(index_of(chain.index).columns), value=chosen.column),
             self.split_said: f'<p class="help">{said}</p>',
             self.validation: gr.update(value=chosen.validation, visible=not given),

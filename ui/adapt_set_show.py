@@ -15,8 +15,8 @@ EACH = 4  # pictures of a class
 MOST_CLASSES = 6
 LISTED = 50  # files that were left out
 NO_SET = (
-    '<div class="blank tall"><b>No labelled set yet.</b> Drop a ZIP on the left: class folders, a metadata.csv, or CelebA\'s attribute '
-    "list. Or draw portraits, whose labels are known.</div>"
+    '<div class="blank tall"><b>No labelled set yet.</b> Drop a ZIP of class folders, with a metadata.csv, or with CelebA\'s '
+    "attribute list; or draw portraits, whose labels are known.</div>"
 )
 
 

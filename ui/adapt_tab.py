@@ -162,13 +162,12 @@ class AdaptTab:
         self._wire_set()
         self._wire_edit()
         self._wire_run()
-        self._on(self.compare.start_button.click, self.with_chain(self.compare.start), concurrency_limit=1)
+        self._on(self.compare.start_button.click, self.with_chain(self.compare.start), self.compare.inputs(), concurrency_limit=1)
         self._on(self.compare.metric.input, self.look)
         self._jobs(self.compare.line, lambda chain: chain.classify)
         self._on(self.compare.next.click, self.opens("report"))
-        few = {self.seen, self.run.order, self.compare.metric}
         polled = [self.rail, self.message, *(part for key, step in self.steps.items() if key != "edit" for part in step.outputs())]
-        self.timer.tick(self.tick, few, polled, queue=False, **QUIET)
+        self.timer.tick(self.tick, {self.seen, self.run.order, self.compare.metric}, polled, queue=False, **QUIET)
 
     def _wire_set(self) -> None:
         s = self.set
@@ -178,32 +177,32 @@ class AdaptTab:
             (s.validation.release, s.choose_split), (s.test.release, s.choose_split), (s.split_seed.submit, s.choose_split),
         )  # fmt: skip
         for event, handler in handlers:
-            self._on(event, self.doing(handler))
-        self._on(s.shares.target.input, self.doing(s.shares.choose_target))
-        self._on(s.shares.drop.upload, self.doing(s.shares.upload))
-        self._on(s.shares.estimate.click, self.with_chain(s.shares.start), concurrency_limit=1)
-        self._on(s.shares.rebalance.click, self.doing(s.shares.rebalance_set))
+            self._on(event, self.doing(handler), s.inputs() - s.shares.inputs())
+        self._on(s.shares.target.input, self.doing(s.shares.choose_target), {s.shares.target})
+        self._on(s.shares.drop.upload, self.doing(s.shares.upload), {s.shares.drop})
+        self._on(s.shares.estimate.click, self.with_chain(s.shares.start), s.shares.inputs(), concurrency_limit=1)
+        self._on(s.shares.rebalance.click, self.doing(s.shares.rebalance_set), {s.shares.how, s.shares.way})
         self._jobs(s.shares.line, s.shares.job)
         self._on(s.next.click, self.opens("edit"))
 
     def _wire_edit(self) -> None:
         self._on(self.edit.method.input, self.doing(self.edit.choose_method))
         self._on(self.edit.edit.input, self.doing(self.edit.choose_edit))
-        self._on(self.edit.try_it.click, self.try_on, concurrency_limit=1)
+        self._on(self.edit.try_it.click, self.try_on, self.edit.inputs(), concurrency_limit=1)
         self._on(self.edit.next.click, self.opens("adapt"))
 
     def _wire_run(self) -> None:
         r, audit = self.run, self.run.audit
-        self._on(r.start_button.click, self.with_chain(r.start), concurrency_limit=1)
-        self._on(r.run.input, self.with_chain(r.choose_run))
+        self._on(r.start_button.click, self.with_chain(r.start), self.edit.inputs(), concurrency_limit=1)
+        self._on(r.run.input, self.with_chain(r.choose_run), {r.run})
         self._on(r.order.input, self.look)
         self._on(r.more.click, self.doing(lambda values, seen: r.show_more(seen)))
         self._on(r.pairs.click, self.turn)
         self._jobs(r.line, lambda chain: chain.adapt)
-        self._on(audit.ask.click, self.with_chain(audit.start), concurrency_limit=1)
+        self._on(audit.ask.click, self.with_chain(audit.start), {audit.prompts}, concurrency_limit=1)
         self._jobs(audit.line, lambda chain: chain.audit)
         for part in audit.form.outputs():
-            self._on(part.release, self.with_chain(audit.move), trigger_mode="always_last")
+            self._on(part.release, self.with_chain(audit.move), audit.form.inputs(), trigger_mode="always_last")
         self._on(r.next.click, self.opens("classifier"))
 
     def _jobs(self, line: JobLine, job: Callable[[Chain], Any]) -> None:
@@ -212,11 +211,13 @@ class AdaptTab:
             self._on(button.click, self.doing(line.asks(what, lambda seen: job(self.chain(seen)))))
 
     def _inputs(self) -> set[Any]:
-        return {self.seen, self.shared.to_adapt}.union(*(step.inputs() for step in (self.set, self.edit, self.run, self.compare)))
+        """What every handler looks at. Few, for each of them is dear to the browser, long after its event."""
+        return {self.seen, self.shared.to_adapt, self.edit.method, self.edit.edit, self.run.order, self.compare.metric}
 
     def _outputs(self) -> list[Any]:
         steps = [part for step in self.steps.values() for part in (step.column_of_step, *step.outputs())]
         return [self.rail, self.message, self.shared.to_adapt, *steps]
 
-    def _on(self, event: Callable[..., Any], handler: Callable[..., Any], **options: Any) -> Any:
-        return event(handler, self._inputs(), self._outputs(), **QUIET, **options)
+    def _on(self, event: Callable[..., Any], handler: Callable[..., Any], more: set[Any] = frozenset(), **options: Any) -> Any:
+        """more: what the handler reads besides."""
+        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **options)

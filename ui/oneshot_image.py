@@ -25,7 +25,7 @@ element.addEventListener('click', event => {
 });
 """
 NO_IMAGE = (
-    '<div class="blank tall"><b>No target image yet.</b> Drop one picture of the target on the left, or take an example. '
+    '<div class="blank tall"><b>No target image yet.</b> Drop one picture of the target, or take an example. '
     "Everything else is learned from it.</div>"
 )
 

@@ -35,8 +35,8 @@ class SetsPart:
         self.shelves = shelves
         with gr.Column(elem_classes="card"):
             self.source = gr.Dropdown(
-                [], label="Source set", info="Labelled; every segmenter learns from it.", interactive=True, allow_custom_value=True,
-                elem_id="oneshot-source",
+                [], label="Source set", info="Labelled; every segmenter learns from it.", visible=False, interactive=True,
+                allow_custom_value=True, elem_id="oneshot-source",
             )  # fmt: skip
             with gr.Row(elem_classes="pair draw-row"):
                 self.count = gr.Number(
@@ -109,7 +109,7 @@ class SetsPart:
             return {}
         drawn = [(f"Embedded streets, {domain}", DRAW + domain) for domain in DOMAINS[1:]]
         return {
-            self.source: gr.update(choices=there, value=chain.choices.source or None),
+            self.source: gr.update(choices=there, value=chain.choices.source or None, visible=bool(there)),
             self.target: gr.update(choices=[("None", NONE), *there, *drawn], value=chain.choices.target),
         }
 

@@ -125,34 +125,34 @@ class OneShotTab:
         self._wire_personalise()
         self._wire_generate()
         self._wire_segment()
-        few = {self.seen, self.shared.one_shot, *self.segment.figures.inputs()}
-        self.timer.tick(self.tick, few, self._outputs(), queue=False, **QUIET)
+        self.timer.tick(self.tick, self._inputs(), self._outputs(), queue=False, **QUIET)
 
     def _wire_image(self) -> None:
         s = self.image
-        self._on(s.drop.upload, self.doing(s.upload))
+        self._on(s.drop.upload, self.doing(s.upload), {s.drop})
         self._on(s.examples.click, self.to_example)
         self._on(s.from_data.click, self.doing(s.take_from_data))
         self._on(s.next.click, self.opens("personalise"))
 
     def _wire_personalise(self) -> None:
         s = self.personalise
-        self._on(s.preset.input, self.doing(s.choose_preset))
-        self._on(s.form.components["token"].change, self.doing(s.check_token), trigger_mode="always_last")
-        self._on(s.start_button.click, self.with_chain(s.start), concurrency_limit=1)
-        self._on(s.run.input, self.with_chain(s.choose_run))
-        self._on(s.picker.part.input, self.doing(s.picker.choose))
+        self._on(s.preset.input, self.doing(s.choose_preset), {s.preset})
+        token = s.form.components["token"]
+        self._on(token.change, self.doing(s.check_token), {token}, trigger_mode="always_last")
+        self._on(s.start_button.click, self.with_chain(s.start), s.inputs(), concurrency_limit=1)
+        self._on(s.run.input, self.with_chain(s.choose_run), {s.run})
+        self._on(s.picker.part.input, self.doing(s.picker.choose), {s.picker.part})
         self._on(s.save.click, self.doing(s.line.asks(self.lab.save_now, lambda seen: self.chain().personalise)))
         self._jobs(s.line, lambda chain: chain.personalise)
         self._on(s.next.click, self.opens("generate"))
 
     def _wire_generate(self) -> None:
         s = self.generate
-        self._on(s.picker.part.input, self.doing(s.picker.choose))
-        self._on(s.classes.input, self.doing(s.choose_classes))
-        self._on(s.table.input, self.doing(s.count), trigger_mode="always_last")
-        self._on(s.start_button.click, self.with_chain(s.start), concurrency_limit=1)
-        self._on(s.run.input, self.with_chain(s.choose_run))
+        self._on(s.picker.part.input, self.doing(s.picker.choose), {s.picker.part})
+        self._on(s.classes.input, self.doing(s.choose_classes), {s.classes})
+        self._on(s.table.input, self.doing(s.count), {s.table}, trigger_mode="always_last")
+        self._on(s.start_button.click, self.with_chain(s.start), s.inputs(), concurrency_limit=1)
+        self._on(s.run.input, self.with_chain(s.choose_run), {s.run})
         self._on(s.more.click, self.doing(s.show_more))
         self._jobs(s.line, lambda chain: chain.generate)
         self._on(s.next.click, self.opens("segment"))
@@ -164,9 +164,9 @@ class OneShotTab:
             (sets.target.input, sets.choose_target), (sets.target_drop.upload, sets.upload_target), (s.preset.input, s.choose_preset),
         )  # fmt: skip
         for event, handler in handlers:
-            self._on(event, self.doing(handler))
-        self._on(s.start_button.click, self.with_chain(s.start), concurrency_limit=1)
-        self._on(s.run.input, self.with_chain(s.choose_run))
+            self._on(event, self.doing(handler), {s.preset, *sets.inputs()})
+        self._on(s.start_button.click, self.with_chain(s.start), s.inputs(), concurrency_limit=1)
+        self._on(s.run.input, self.with_chain(s.choose_run), {s.run})
         for part in s.figures.inputs():
             self._on(part.input, self.tick)
         self._jobs(s.line, lambda chain: chain.segment)
@@ -177,11 +177,13 @@ class OneShotTab:
             self._on(button.click, self.doing(line.asks(what, lambda seen: job(self.chain()))))
 
     def _inputs(self) -> set[Any]:
-        return {self.seen}.union(*(step.inputs() for step in self.steps.values()))
+        """What every handler looks at. Few, for each of them is dear to the browser, long after its event."""
+        return {self.seen, self.shared.one_shot, *self.segment.figures.inputs()}
 
     def _outputs(self) -> list[Any]:
         steps = [part for step in self.steps.values() for part in (step.column_of_step, *step.outputs())]
         return [self.rail, self.message, *steps]
 
-    def _on(self, event: Callable[..., Any], handler: Callable[..., Any], **options: Any) -> Any:
-        return event(handler, self._inputs(), self._outputs(), **QUIET, **options)
+    def _on(self, event: Callable[..., Any], handler: Callable[..., Any], more: set[Any] = frozenset(), **options: Any) -> Any:
+        """more: what the handler reads besides."""
+        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **options)

@@ -17,12 +17,17 @@ from ui.adapt_tab import AdaptTab
 from ui.state import create_shared
 
 
+def controls(tab):
+    """Everything that a handler may read."""
+    return tab._inputs().union(*(step.inputs() for step in tab.steps.values() if hasattr(step, "inputs")))
+
+
 class Guest:
     """One visitor: the values in the components, changed as the handlers say."""
 
     def __init__(self, tab: AdaptTab) -> None:
         self.tab, self.seen, self.shown = tab, Seen(), {}
-        self.values = {part: getattr(part, "value", None) for part in tab._inputs()} | {tab.seen: self.seen}
+        self.values = {part: getattr(part, "value", None) for part in controls(tab)} | {tab.seen: self.seen}
         self.take(tab.loaded(self.values))
 
     def take(self, updates: dict) -> None:
