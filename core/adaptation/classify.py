@@ -115,14 +115,15 @@ def _one(
     context: Context,
 ) -> Iterator[StepEvent]:  # fmt: skip
     """One classifier to its end; its steps are counted through all of them."""
-    walk, total = fit(arm, classes, size, settings, seed, context), runs * settings.epochs
+    before, total = place * settings.epochs, runs * settings.epochs
+    walk = fit(arm, classes, size, settings, seed, context, before)
     while True:
         try:
             epoch, numbers = next(walk)
         except StopIteration as end:
             _keep(end.value, arm, seed, folder)
             return
-        yield StepEvent(PHASE.format(arm.name), place * settings.epochs + epoch, total, {"seed": seed, "epoch": epoch, **numbers})
+        yield StepEvent(PHASE.format(arm.name), before + epoch, total, {"seed": seed, "epoch": epoch, **numbers})
 
 
 def _keep(found: Classifier, arm: Arm, seed: int, folder: Path) -> None:

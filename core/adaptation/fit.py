@@ -45,11 +45,12 @@ class Arm:
 
 
 def fit(
-    arm: Arm, classes: tuple[str, ...], size: int, settings: ClassifierSettings, seed: int, context: Context
+    arm: Arm, classes: tuple[str, ...], size: int, settings: ClassifierSettings, seed: int, context: Context, before: int = 0
 ) -> Generator[tuple[int, dict[str, float]], None, Classifier]:
     """Yields (epoch, numbers) after each and returns the classifier, with the best epoch's weights where it may end early.
 
     Numbers: "loss" of training, "validation_loss", and "<domain>_accuracy" and "<domain>_loss" of every test.
+    before: epochs of the run's classifiers before this one, so that each state that is saved has a higher step than those before it.
     Raises ShiftlabError where there is nothing to learn from, Stopped when asked; what is lost then is the epoch under way.
     """
     if not len(arm.train):
@@ -71,7 +72,7 @@ def fit(
         numbers = {"loss": loss, **_measured(arm, found, context)}
         _note_best(progress, numbers, found, settings)
         yield progress.epoch, numbers
-        context.checkpoints.save(progress.epoch, _state(tag, progress, found, optimizer))
+        context.checkpoints.save(before + progress.epoch, _state(tag, progress, found, optimizer))
     if progress.best:
         found.network.load_state_dict(progress.best)
     return found

@@ -148,7 +148,7 @@ def _one(
     else:
         first = new_segmenter(settings.model, source.classes, seed, context.device, context.dtype)
     training, began = SegmentTraining(lesson, first, settings, seed), time.perf_counter()
-    walk = fit_segmenter(training, f"{lesson.name}-{seed}", context)
+    walk = fit_segmenter(training, f"{lesson.name}-{seed}", where[0], context)
     while True:
         try:
             step, numbers = next(walk)

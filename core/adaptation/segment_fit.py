@@ -25,7 +25,7 @@ from core.methods.learning import descend
 from core.methods.walks import stop_if_asked
 from core.metrics.segmentation import IGNORE, confusion, iou, mean_iou
 from core.models.segformer import HEAD
-from core.types import Context
+from core.types import Context, Stopped
 
 HUE = 0.2  # share of the jitter of labelled crops that their hue has
 Numbers = dict[str, float]
@@ -87,8 +87,13 @@ class SegmentTraining:
         mixed = strong(mixed, self.settings.jitter, self.settings.blur, generator)
         return supervised + (losses(self.found, mixed, labels) * weight.to(self.found.device)).mean(), {"confidence": sure}
 
-    def means(self, since: int) -> Numbers:
-        """The mean of each number over the updates since the last call, and begins anew. since: how many those were."""
+    def due(self) -> bool:
+        """Whether it is to be measured now: after every so many updates, and after the last."""
+        return bool(self.sums) and (self.step % self.settings.measure_every == 0 or self.step == self.total)
+
+    def means(self) -> Numbers:
+        """The mean of each number over the updates since the last measurement; begins anew."""
+        since = self.step % self.settings.measure_every or self.settings.measure_every
         means = {name: total / since for name, total in self.sums.items()}
         self.sums = {}
         return means
@@ -104,29 +109,35 @@ class SegmentTraining:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def fit_segmenter(training: SegmentTraining, tag: str, context: Context) -> Generator[tuple[int, Numbers], None, Segmenter]:
+def fit_segmenter(training: SegmentTraining, tag: str, before: int, context: Context) -> Generator[tuple[int, Numbers], None, Segmenter]:
     """Yields (update, numbers) after each; numbers are empty but at measurements. Returns the teacher, which is what is used.
 
     Numbers: "loss", "confidence" where it taught itself, and by test "<domain>_miou" and "<domain>_iou <class>" (NaN left out).
-    Raises Stopped, the state saved, when asked to stop. tag: under which the state is kept.
+    tag: under which the state is kept; before: updates of all trainings of the run before this one, so that each state that is saved has a
+    higher step than those before it. Raises Stopped, the state saved, when asked to stop.
     """
+
+    def save() -> None:
+        context.checkpoints.save(before + training.step, {"tag": tag, **training.state()})
+
     kept = context.checkpoints.load()
     if kept and kept["tag"] == tag:
         training.load(kept)
-    every = training.settings.measure_every
-    while training.step < training.total:
-        if context.should_stop():
-            context.checkpoints.save(training.step, {"tag": tag, **training.state()})
-        stop_if_asked(context)
-        with context.lock:
-            training.update()
-        last = training.step == training.total
+    while training.step < training.total or training.sums:  # sums: the last measurement is still to come
+        if not training.due():
+            if context.should_stop():
+                save()
+                raise Stopped
+            with context.lock:
+                training.update()
         numbers: Numbers = {}
-        if training.step % every == 0 or last:
-            numbers = training.means(training.step % every or every) | measured(training.teacher, training.lesson.tests, context)
+        if training.due():
+            save()  # it takes a while, and may be stopped
+            scores = measured(training.teacher, training.lesson.tests, context)
+            numbers = training.means() | scores
         yield training.step, numbers
-        if (numbers and not last) or context.save_now():
-            context.checkpoints.save(training.step, {"tag": tag, **training.state()})
+        if context.save_now():
+            save()
     return training.teacher
 
 

@@ -12,6 +12,7 @@ from core.adaptation.classifier import Classifier, ClassifierSettings, SeedCNN, 
 from core.adaptation.classify import Domains, classifier_file, classify, correct, prediction_file
 from core.adaptation.fit import class_weights, predictions
 from core.adaptation.pixels import chosen, mapped
+from core.data.checkpoints import FolderCheckpoints
 from core.types import ShiftlabError, StepEvent, Stopped
 from tests.adaptation.helpers import split_set
 from tests.methods.conftest import Memory
@@ -48,18 +49,19 @@ def test_each_epoch_is_measured_in_every_domain(whole):
 
 
 def test_a_stopped_comparison_goes_on_to_the_bit(domains, context, whole, tmp_path):
-    memory = Memory()
-    steps = []
+    saved, steps = [], []
+    memory = FolderCheckpoints(tmp_path / "checkpoints", saved.append)
 
-    def in_the_fifth_epoch() -> bool:
-        return len(memory.steps) >= 5
+    def in_the_third_classifier() -> bool:  # an epoch of it, and whole classifiers before it, are saved by then
+        return len(saved) >= 7
 
-    stopping = replace(context, checkpoints=memory, should_stop=in_the_fifth_epoch)
+    stopping = replace(context, checkpoints=memory, should_stop=in_the_third_classifier)
     with pytest.raises(Stopped):
         for event in classify(domains, ("source", "both"), 16, SETTINGS, tmp_path, stopping):
             steps.append(event)
-    assert prediction_file(tmp_path, "source", 0).is_file() and not prediction_file(tmp_path, "both", 0).is_file()
+    assert prediction_file(tmp_path, "both", 0).is_file() and not prediction_file(tmp_path, "source", 1).is_file()
     rest = run(domains, tmp_path, replace(context, checkpoints=memory))
+    assert next(event.step for event in rest if event.phase.startswith("train")) <= 8  # the epoch that was saved is not learned again
     trained = {event.step: event.numbers for event in [*steps, *rest] if event.phase.startswith("train")}
     assert trained == {event.step: event.numbers for event in whole[1] if event.phase.startswith("train")}
     a, b = (load_classifier(classifier_file(folder, "both", 1)).network.state_dict() for folder in (tmp_path, whole[0]))

@@ -12,6 +12,7 @@ from core.adaptation.segment import SegmentDomains, measured_file, segment, segm
 from core.adaptation.segment_fit import measured
 from core.adaptation.segment_results import by_class, confusions, facts_of_run, mious, resampled, segment_finished, segment_gains, tables
 from core.adaptation.segmenter import load_segmenter
+from core.data.checkpoints import FolderCheckpoints
 from core.types import Context, ShiftlabError, Stopped
 from tests.adaptation.segment_helpers import labelled, quick, scenes, unlabelled, write_backbone
 from tests.methods.conftest import Memory
@@ -54,14 +55,17 @@ def test_every_arm_is_measured_in_both_domains(whole):
     assert measurements[0].images.shape == (4, 3, 16, 32) and segment_finished(folder) == {arm: [0, 1] for arm in ARMS}
 
 
-def test_a_stopped_comparison_goes_on_to_the_bit(domains, backbone, whole, tmp_path):
-    memory, settings, seen = Memory(), quick(backbone, seeds=2), []
-    stopping = Context(None, checkpoints=memory, should_stop=lambda: bool(seen) and seen[-1].step == 9)  # between two measurements
+@pytest.mark.parametrize("asked", [9, 8])  # between two measurements, and when one begins
+def test_a_stopped_comparison_goes_on_to_the_bit(domains, backbone, whole, tmp_path, asked):
+    saved, settings, seen = [], quick(backbone, seeds=2), []
+    memory = FolderCheckpoints(tmp_path / "checkpoints", saved.append)
+    stopping = Context(None, checkpoints=memory, should_stop=lambda: bool(seen) and (seen[-1].step == 9 or saved[-1:] == [asked]))
     with pytest.raises(Stopped):
         for event in segment(domains, ARMS, settings, tmp_path, stopping):
             seen.append(event)
-    assert (memory.kept["tag"], memory.kept["step"]) == ("one_shot-0", 3)
+    assert saved[-1] == asked and (memory.load()["tag"], memory.load()["step"]) == ("one_shot-0", asked - 6)
     rest = list(segment(domains, ARMS, settings, tmp_path, Context(None, checkpoints=memory)))
+    assert trained(rest)[0].step == (10 if asked == 9 else 8)  # nothing is learned again, and what was not measured is
     assert {e.step: e.numbers for e in [*trained(seen), *trained(rest)]} == {e.step: e.numbers for e in trained(whole[1])}
     for arm, seed in (("generated", 0), ("one_shot", 1)):
         a, b = (load_segmenter(segmenter_folder(folder, arm, seed)).network.state_dict() for folder in (tmp_path, whole[0]))
