@@ -33,7 +33,7 @@ parity: $(VENV)/.run-ready
 	$(BIN)/python -m core.parity $(VECTORS)
 
 # In this order: judge and encoders learn the whole world, the base photos. A first CLIP leads first edits; what they make teaches CLIP where
-# it was fooled, and the edits that are kept are trained with that one.
+# it was fooled, and the edits that are kept are trained with that one. Streets are a world of their own.
 pretrain: $(VENV)/.run-ready
 	$(BIN)/python -m core.pretrain.judge
 	$(BIN)/python -m core.pretrain.identity
@@ -44,6 +44,8 @@ pretrain: $(VENV)/.run-ready
 	$(BIN)/python -m core.pretrain.attempts --edits cache/first/edits
 	$(BIN)/python -m core.pretrain.clip
 	$(BIN)/python -m core.pretrain.edits
+	$(BIN)/python -m core.pretrain.asyrp_quality --count 256
+	$(BIN)/python -m core.pretrain.streets_sd --evaluate
 
 # An environment that is there is used as it is; the stamps only remember which requirements went into it.
 $(BIN)/python:

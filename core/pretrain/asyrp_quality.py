@@ -26,11 +26,11 @@ from core.methods.asyrp import Asyrp
 from core.methods.asyrp_settings import AsyrpEdit
 from core.metrics.edit import between_floor_and_ceiling
 from core.models.judge import Judge, load_judge
-from core.pretrain.asyrp_states import COMMON, STOPS, pairs_of, trained_states
+from core.pretrain.asyrp_states import COMMON, LEARNED, STOPS, pairs_of, trained_states
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import command_line
 from core.pretrain.edit_quality import CHUNK, UNSEEN_SEED, kept, reached
-from core.pretrain.edits import RECIPES, Recipe, _pair, context_of
+from core.pretrain.edits import Recipe, _pair, context_of
 from core.types import Context, Edit, EditRequest, EditResult
 from core.worlds import portraits as world
 
@@ -63,7 +63,7 @@ USES = (
 
 def use_of(name: str) -> Use:
     """An edit used as it was meant."""
-    return Use(RECIPES[name].title, (name,), RECIPES[name].sources, RECIPES[name].targets)
+    return Use(LEARNED[name].title, (name,), LEARNED[name].sources, LEARNED[name].targets)
 
 
 def strips(
@@ -121,14 +121,14 @@ def ship(name: str, judge: Judge, options: argparse.Namespace, context: Context)
     told = {name: float(row[column]) for name, column in ON_CARD.items()}
     note = f"python -m core.pretrain.asyrp_quality {name}; {edit.card.note}; measured on {options.count} unseen portraits"
     card = edit.card.model_copy(update={"metrics": {**edit.card.metrics, **told}, "note": note})
-    photos, _ = pairs_of(RECIPES[name], context.base.image_size)
+    photos, _ = pairs_of(LEARNED[name], context.base.image_size)
     walk = AsyrpEdit(return_step=card.settings["return_step"], generation_steps=card.settings["training_steps"])
     edit = next(event for event in Asyrp().average(Edit(card, edit.weights), photos[:AVERAGED], walk, context) if isinstance(event, Edit))
     save_edit(options.edits / f"asyrp_{name}.safetensors", edit, {})
-    faces = world.render(world.sample(SHOWN, UNSEEN_SEED, **RECIPES[name].sources), "photo", context.base.image_size)
+    faces = world.render(world.sample(SHOWN, UNSEEN_SEED, **LEARNED[name].sources), "photo", context.base.image_size)
     images, _ = strips([edit], faces, STRIP, options, context)
     write_sheet(torch.cat([faces[None], images]).transpose(0, 1).flatten(0, 1), options.out.with_name(f"asyrp_{name}.png"), 1 + len(STRIP))
-    return edit, {"edit": RECIPES[name].title, "updates": updates, **row}
+    return edit, {"edit": LEARNED[name].title, "updates": updates, "used from t": STOPS[name].use_from, **row}
 
 
 def report(shipped: list[dict[str, Any]], used: list[dict[str, Any]], options: argparse.Namespace, context: Context) -> str:
@@ -136,8 +136,8 @@ def report(shipped: list[dict[str, Any]], used: list[dict[str, Any]], options: a
     others = f"\n## Used otherwise\n\n{pd.DataFrame(used).to_markdown(index=False, floatfmt='.3f')}\n" if used else ""
     return f"""# Asyrp's edits
 
-`{command_line("core.pretrain.asyrp_quality")}`: {options.count} unseen portraits each, {options.steps} generation steps from
-t = {STOPS["smiling"].use_from}, though trained from {COMMON["return_step"]}; features are shifted down to t = {COMMON["t_edit"]}.
+`{command_line("core.pretrain.asyrp_quality")}`: {options.count} unseen portraits each, {options.steps} generation steps, though
+trained from t = {COMMON["return_step"]}; features are shifted down to t = {COMMON["t_edit"]}.
 The judge reads the target and the other attributes; perceptual: {context.perceptual.name}. The direction learned from is that of
 pictures of the same people with and without the attribute. A strip of each edit lies beside this file.
 

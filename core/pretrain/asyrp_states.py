@@ -17,7 +17,7 @@ from core.data.edits import load_edit, save_edit
 from core.methods import METHODS
 from core.methods.asyrp_settings import AsyrpTune
 from core.methods.learning import trained_card
-from core.pretrain.edits import IMAGES, IMAGES_SEED, RECIPES, Recipe
+from core.pretrain.edits import IMAGES, IMAGES_SEED, RECIPES, Recipe, attribute_recipe
 from core.types import Context, Edit, TrainRequest
 from core.worlds import portraits as world
 
@@ -32,7 +32,7 @@ TRAINING_ONLY = ("epochs", "sample_every", "sample_steps")  # settings that do n
 class Stop:
     """After how many updates a recipe is stopped, from which t its edit is used, and its own settings.
 
-    Used from below where it was trained: hair, hats and beards are decided there, and an attribute of the face needs none of it.
+    Used from below where it was trained, but for hats: hair and hats are decided there, and an attribute of the face needs none of it.
     """
 
     updates: int
@@ -40,7 +40,8 @@ class Stop:
     settings: dict[str, float] = field(default_factory=dict)
 
 
-STOPS = {"smiling": Stop(36), "glasses": Stop(36), "old": Stop(36)}
+LEARNED = {**RECIPES, "hat": attribute_recipe("Hat", "hat")}
+STOPS = {"smiling": Stop(36), "glasses": Stop(48), "hat": Stop(36, use_from=701)}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class KeptStates:
 
 def settings_of(name: str, states: Sequence[int], more: dict[str, float]) -> AsyrpTune:
     """The settings of a training that is to reach every one of the states."""
-    recipe = RECIPES[name]
+    recipe = LEARNED[name]
     given = {**COMMON, **STOPS[name].settings, **more}
     epochs = math.ceil(max(states) / math.ceil(given["images"] / given["batch_size"]))
     return AsyrpTune(reference_prompt=recipe.reference, target_prompt=recipe.target, epochs=epochs, sample_every=math.gcd(*states), **given)
@@ -78,8 +79,8 @@ def trained_states(name: str, states: Sequence[int], options: argparse.Namespace
     facts = [settings.model_dump(exclude=set(TRAINING_ONLY)), options.seed, context.base.fingerprint, context.clip.fingerprint]
     stem = options.work / f"{name}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]}"
     paths = {count: stem / "states" / f"{count}.safetensors" for count in states}
-    photos, targets = pairs_of(RECIPES[name], context.base.image_size)
-    request = TrainRequest(photos, settings, RECIPES[name].title, options.seed, targets, photos[:1])
+    photos, targets = pairs_of(LEARNED[name], context.base.image_size)
+    request = TrainRequest(photos, settings, LEARNED[name].title, options.seed, targets, photos[:1])
 
     def keep(state: dict[str, Any]) -> None:
         if state["step"] in paths:

@@ -54,7 +54,7 @@ ATTRIBUTE = {"return_step": 401, "epochs": 5, "learning_rate": 3e-5, "w_l1": 1.0
 PHOTO = world.DOMAIN_PROMPTS["photo"]
 
 
-def _attribute(title: str, name: str, **settings: float) -> Recipe:
+def attribute_recipe(title: str, name: str, **settings: float) -> Recipe:
     reference, target = world.ATTRIBUTE_PROMPTS[name]
     return Recipe(title, reference, target, "photo", {name: False}, {name: True}, {**ATTRIBUTE, **settings})
 
@@ -64,9 +64,9 @@ RECIPES = {
     "painting": Recipe("Oil painting", PHOTO, world.DOMAIN_PROMPTS["painting"], "painting"),
     "night": Recipe("Night", PHOTO, world.DOMAIN_PROMPTS["night"], "night"),
     "cartoon": Recipe("Cartoon", PHOTO, world.DOMAIN_PROMPTS["cartoon"], "cartoon"),
-    "old": _attribute("Old", "old"),
-    "glasses": _attribute("Glasses", "glasses", return_step=501, learning_rate=4e-5),
-    "smiling": _attribute("Smiling", "smiling", return_step=501, learning_rate=5e-5, w_l1=0.6),
+    "old": attribute_recipe("Old", "old"),
+    "glasses": attribute_recipe("Glasses", "glasses", return_step=501, learning_rate=4e-5),
+    "smiling": attribute_recipe("Smiling", "smiling", return_step=501, learning_rate=5e-5, w_l1=0.6),
 }
 
 
