@@ -97,6 +97,8 @@ def personalised(model: TextToImage, edit: Edit, *, override: bool = False) -> T
                 networks[part] = _with(copy.deepcopy(network), weights)
     except (RuntimeError, KeyError, AttributeError) as error:
         raise ShiftlabError(f"The weights of {edit.card.name!r} do not fit {model.name}. Choose what was personalised on it.") from error
+    if not networks:
+        raise ShiftlabError(f"{edit.card.name!r} holds no weights of a text-to-image model. Choose what was personalised on {model.name}.")
     return model.with_parts(**networks)
 
 

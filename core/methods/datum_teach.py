@@ -23,7 +23,7 @@ from core.methods.datum_token import token_warning
 from core.methods.learning import SAMPLES, descend, learn
 from core.metrics.diversity import mean_distance, pairwise
 from core.models.text_to_image import TextToImage
-from core.types import Context, Edit, EditCard, StepEvent
+from core.types import Context, Edit, EditCard, ShiftlabError, StepEvent
 
 TEXT_TO_IMAGE = "text_to_image"  # what a card says of the network that its edit belongs to
 TINY = 1e-12  # a variety that is none
@@ -63,30 +63,45 @@ def teach(
     if warning := token_warning(settings.token, model.tokenizer):
         yield StepEvent("train", 0, settings.steps, note=warning)
     shots = [resized(shot, settings.short_side, model.image_size) for shot in lesson.shots]
-    state = context.checkpoints.load()
-    kept = state["class images"]["latents"] if state and "class images" in state else (yield from class_latents(model, lesson, context))
+    state = _saved(model, context)
+    kept = yield from class_latents(model, lesson, context, state.get("class images", {}).get("latents"))
     with context.lock:
         training = Teaching(lesson, shots, kept, model, losses(model), context, keep)
-    if state is not None:
+    if "step" in state:
         training.restore(state)
-    elif kept is not None:
-        context.checkpoints.save(0, training.state())
     seeds = [lesson.seed + i for i in range(SAMPLES)]
     before = _samples(model, settings, seeds, context)
     numbers = yield from learn(training, settings.checkpoint_every, lambda: _sampled(training, before, seeds, context), context)
     yield training.edit(numbers)
 
 
-def class_latents(model: TextToImage, lesson: Lesson, context: Context) -> Generator[StepEvent, None, Tensor | None]:
-    """Yields "class images" events and returns latents `(N, C, h, w)` of what the model draws for the class prompt; None for N = 0."""
-    settings, made = lesson.settings, []
+def class_latents(
+    model: TextToImage, lesson: Lesson, context: Context, known: Tensor | None = None
+) -> Generator[StepEvent, None, Tensor | None]:
+    """Yields "class images" events and returns latents `(N, C, h, w)` of what the model draws for the class prompt; None for N = 0.
+
+    known: the first of them, as they were saved; those that are made now are saved batch by batch.
+    """
+    settings, made = lesson.settings, [known] if known is not None else []
     count = settings.class_images if settings.keeps() else 0
-    for begin in range(0, count, CLASS_BATCH):
+    for begin in range(len(known) if known is not None else 0, count, CLASS_BATCH):
         seeds = [lesson.seed + place for place in range(begin, min(begin + CLASS_BATCH, count))]
         prompts = [settings.class_prompt] * len(seeds)
         made.append(drawn_latents(model, prompts, seeds, settings.sample_steps, settings.sample_guidance, context).cpu())
+        context.checkpoints.save(0, {"model": model.fingerprint, "class images": {"latents": torch.cat(made)}})
         yield StepEvent("class images", begin + len(seeds), count)
     return torch.cat(made) if made else None
+
+
+def _saved(model: TextToImage, context: Context) -> dict[str, Any]:
+    """The state that was saved, empty where there is none. Raises ShiftlabError where it was learned on another model."""
+    state = context.checkpoints.load() or {}
+    if (began := state.get("model", model.fingerprint)) != model.fingerprint:
+        raise ShiftlabError(
+            f"This run was begun on the text-to-image model {began}, but {model.fingerprint} ({model.name}) is loaded. "
+            "Choose its model and resume."
+        )
+    return state
 
 
 class Teaching:
@@ -137,7 +152,8 @@ class Teaching:
 
     def state(self) -> dict[str, Any]:
         """Everything that the next update depends on."""
-        state = {"step": self.step, "weights": self.student.state(), "optimizer": self.optimizer.state_dict()}
+        weights = {"weights": self.student.state(), "optimizer": self.optimizer.state_dict()}
+        state = {"step": self.step, "model": self.model.fingerprint, **weights}
         return state if self.batches.kept is None else {**state, "class images": {"latents": self.batches.kept}}
 
     def restore(self, state: dict[str, Any]) -> None:

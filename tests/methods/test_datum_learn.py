@@ -14,9 +14,10 @@ from core.methods.datum_domainstudio import PromptDomainStudioLosses, PromptDoma
 from core.methods.datum_personalise import personalise
 from core.methods.datum_settings import DatumTune
 from core.methods.datum_student import PromptStudent, personalised
+from core.models.text_to_image import load_text_to_image
 from core.types import ShiftlabError, Stopped
 from tests.methods.conftest import LESSON, Memory, learned, updates
-from tests.tiny_text_to_image import IMAGE_SIZE, LATENT_SIZE
+from tests.tiny_text_to_image import IMAGE_SIZE, LATENT_SIZE, write_text_to_image
 
 WAYS = [{}, {"layers": "all", "text_encoder": True, "alpha": 4}, {"rank": 0, "text_encoder": True}, {"prior_weight": 1.0}]
 
@@ -135,6 +136,28 @@ def test_prior_preservation_learns_from_the_models_own_pictures(prompted, shot):
     assert prompted.checkpoints.kept["class images"]["latents"].shape == (3, 4, LATENT_SIZE, LATENT_SIZE)
 
 
+def test_class_images_that_were_drawn_are_kept(prompted, shot):
+    """Stopped in the second batch of ten: the first eight are not drawn again, and what is learned from all is the same."""
+    _, whole = learned(prompted, shot, prior_weight=1.0, class_images=10)
+    begun, drawn = dataclasses.replace(prompted, checkpoints=Memory()), []
+    begun.should_stop = lambda: bool(drawn)
+    with pytest.raises(Stopped):
+        for event in personalise(shot, DatumTune(**{**LESSON, "prior_weight": 1.0, "class_images": 10}), "night", 7, begun):
+            drawn.append(event)
+    assert begun.checkpoints.kept["class images"]["latents"].shape[0] == 8 and "step" not in begun.checkpoints.kept
+    begun.should_stop = lambda: False
+    events, edit = learned(begun, shot, prior_weight=1.0, class_images=10)
+    assert [event.step for event in events if event.phase == "class images"] == [10]
+    assert all(torch.equal(whole.weights[name], edit.weights[name]) for name in whole.weights)
+
+
+def test_a_run_goes_on_with_its_own_model_only(prompted, shot, tmp_path):
+    learned(prompted, shot, steps=2)
+    other = load_text_to_image(write_text_to_image(tmp_path / "other", seed=1), dtype=torch.float32)
+    with pytest.raises(ShiftlabError, match=f"but {other.fingerprint} .* is loaded"):
+        learned(dataclasses.replace(prompted, text_to_image=lambda: other), shot)
+
+
 def test_what_is_wrong_is_a_sentence(prompted, text_to_image, shot):
     for wrong, said in (
         ({"token": "V*"}, r"reads the token “V\*” as v \+ \*"),
@@ -152,8 +175,12 @@ def test_what_is_wrong_is_a_sentence(prompted, text_to_image, shot):
     other = dataclasses.replace(other, card=other.card.model_copy(update={"base_fingerprint": "0123456789abcdef"}))
     with pytest.raises(ShiftlabError, match="was personalised on the text-to-image model 0123456789abcdef"):
         personalised(text_to_image, other)
-    with pytest.raises(ShiftlabError, match="do not fit"):
-        personalised(text_to_image, dataclasses.replace(other, weights={"unet.nowhere.lora_A.weight": torch.zeros(1, 1)}), override=True)
+    for weights, said in (
+        ({"unet.nowhere.lora_A.weight": torch.zeros(1, 1)}, "do not fit"),
+        ({"conv_in.weight": torch.zeros(1)}, "no weights of"),
+    ):
+        with pytest.raises(ShiftlabError, match=said):
+            personalised(text_to_image, dataclasses.replace(other, weights=weights), override=True)
 
 
 def test_a_word_with_a_meaning_is_warned_of(prompted, shot):
