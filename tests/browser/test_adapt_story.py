@@ -6,7 +6,6 @@ import re
 import zipfile
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.adaptation.helpers import write_set
@@ -39,7 +38,6 @@ def fill(page: Page, label: str, value: str) -> None:
     box.press("Tab")
 
 
-@pytest.mark.slow  # a whole story of many jobs
 def test_from_a_zip_to_a_report(page: Page, tmp_path: Path) -> None:
     open_tab(page)
     expect(page.locator("#adapt-set-told")).to_contain_text("No labelled set yet")
