@@ -17,15 +17,13 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from core.adaptation.adapt import digest_of_set
 from core.adaptation.features import set_features
 from core.adaptation.pixels import mapped
-from core.adaptation.probe import PENALTIES, Probe, Reading, fit_probe, read
-from core.adaptation.quantify import WAYS, estimates
-from core.adaptation.rebalance import shares_in
+from core.adaptation.quantify import WAYS
+from core.adaptation.share_probe import ADAPTED, SOURCE, Found, best_at, judge, share_rows
 from core.data.labelled import LabelledSet
 from core.data.text_files import write_text
 from core.methods.fields import setting
@@ -33,7 +31,7 @@ from core.methods.walks import stop_if_asked
 from core.types import Context, Settings, ShiftlabError, StepEvent
 
 LEVELS, SHARES = "levels.csv", "shares.csv"
-SOURCE, ADAPTED, TARGET = "source", "adapted", "target"
+TARGET = "target"
 SPLITS = ("train", "validation")  # of source and adapted pictures
 
 
@@ -90,9 +88,9 @@ def survey(question: Survey, settings: ShareSettings, folder: Path, context: Con
     tables = []
     for one in best.values():
         target = yield from _counted(seen.features(TARGET, one.t), done, whole)
-        held = yield from seen.features(_judge(seen.sets), one.t)
+        held = yield from seen.features(judge(seen.sets), one.t)
         done += len(target)
-        tables.append(_shares(one, target, held, seen.sets))
+        tables.append(share_rows(one, target, held, seen.sets))
     levels = pd.DataFrame([{**one.row(), "chosen": one is best[one.column]} for one in found])
     write_text(folder / LEVELS, levels.to_csv(index=False))
     write_text(folder / SHARES, pd.concat(tables).to_csv(index=False))
@@ -157,28 +155,12 @@ class Seen:
         """`(n, D)`, of the pictures of one set."""
         pixels = yield from self._pixels(name)
         labelled = self.sets[name]
-        path = self.folder / "features" / f"{digest_of_set(labelled)}-{t}-{self.draws}.npy"
+        path = self.folder / "features" / f"{self.context.base.fingerprint}-{digest_of_set(labelled)}-{t}-{self.draws}.npy"
         return (yield from set_features(pixels, [item.digest for item in labelled.items], t, self.draws, self.context, path))
 
     def _pixels(self, name: str) -> Generator[StepEvent, None, np.ndarray]:
         labelled, size = self.sets[name], self.context.base.image_size
         return (yield from mapped(labelled, size, self.folder / "pixels" / f"{digest_of_set(labelled)}-{size}.npy"))
-
-
-@dataclass(frozen=True)
-class Found:
-    """The best probe for a column at a level; readings: how it reads each validation set; loss: of the one that it is chosen by."""
-
-    column: str
-    t: int
-    penalty: float
-    probe: Probe
-    readings: Mapping[str, Reading]
-    loss: float
-
-    def row(self) -> dict[str, object]:
-        read = {f"{name} {key}": value for name, reading in self.readings.items() for key, value in vars(reading).items()}
-        return {"column": self.column, "level": self.t, "penalty": self.penalty, **read}
 
 
 def looked_at(question: Survey, settings: ShareSettings) -> dict[str, LabelledSet]:
@@ -205,50 +187,3 @@ def _classes(labelled: LabelledSet, column: str) -> tuple[str, ...]:
     if len(classes) < 2:
         raise ShiftlabError(f"All pictures have the same label in {column}. Choose another column.")
     return classes
-
-
-def _judge(sets: Mapping[str, LabelledSet]) -> str:
-    """The validation pictures that a level is chosen by, and a probe's confusion measured on."""
-    return f"{ADAPTED if f'{ADAPTED} validation' in sets else SOURCE} validation"
-
-
-def best_at(t: int, column: str, classes: tuple[str, ...], features: Mapping[str, Tensor], sets: Mapping[str, LabelledSet]) -> Found:
-    """The probe with the penalty that suits the judging pictures best."""
-    parts = {name: _labelled(features[name], sets[name], column, classes) for name in features}
-    if any(not len(y) for _, y in parts.values()):
-        raise ShiftlabError(f"Some of the pictures have no label in {column}. Choose another column, or draw another split.")
-    x, y = (torch.cat(both) for both in zip(*(part for name, part in parts.items() if name.endswith("train")), strict=True))
-    if len(y.unique()) < 2:
-        raise ShiftlabError(f"All training pictures have the same label in {column}. Draw another split, or choose another column.")
-    held = {name.split()[0]: part for name, part in parts.items() if name.endswith("validation")}
-    judge = _judge(sets).split()[0]
-    found = []
-    for penalty in PENALTIES:
-        probe = fit_probe(x, y, classes, penalty)
-        readings = {name: read(probe, *part) for name, part in held.items()}
-        found.append(Found(column, t, penalty, probe, readings, readings[judge].loss))
-    return min(found, key=lambda one: one.loss)
-
-
-def _labelled(features: Tensor, labelled: LabelledSet, column: str, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    """(features, classes) of the pictures that have a label in the column. Raises ShiftlabError for a label that is none of the classes."""
-    place = labelled.column(column)
-    rows = [k for k, item in enumerate(labelled.items) if item.labels[place]]
-    if unknown := sorted({labelled.items[k].labels[place] for k in rows} - set(classes)):
-        raise ShiftlabError(f"The adapted set has the label {unknown[0]!r} in {column}, which the source lacks. Choose the source's own.")
-    return features[rows], torch.tensor([classes.index(labelled.items[k].labels[place]) for k in rows], dtype=torch.long)
-
-
-def _shares(found: Found, target: Tensor, held: Tensor, sets: Mapping[str, LabelledSet]) -> pd.DataFrame:
-    """The rows of one column."""
-    classes = found.probe.classes
-    features, truth = _labelled(held, sets[_judge(sets)], found.column, classes)
-    train = sets[f"{SOURCE} train"]
-    learned = shares_in(train.items, train.column(found.column))
-    prior = np.array([learned.get(name, 0.0) for name in classes])
-    said = (found.probe.probabilities(part).numpy() for part in (target, features))
-    ways = estimates(*said, truth.numpy(), prior)
-    table = pd.DataFrame({"column": found.column, "value": classes, "source": prior})
-    for way in WAYS:
-        table[way], table[f"{way}_low"], table[f"{way}_high"] = ways[way].mean, ways[way].low, ways[way].high
-    return table

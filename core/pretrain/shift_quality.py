@@ -31,7 +31,8 @@ from core.adaptation.pixels import Pictures, chosen, mapped
 from core.adaptation.quantify import WAYS
 from core.adaptation.rebalance import How, rebalanced, shares_in
 from core.adaptation.results import bootstrap, mcnemar
-from core.adaptation.shares import TARGET, Seen, ShareSettings, Survey, best_at, looked_at, read_levels, read_shares, shares_of, survey
+from core.adaptation.share_probe import best_at
+from core.adaptation.shares import TARGET, Seen, ShareSettings, Survey, looked_at, read_levels, read_shares, shares_of, survey
 from core.data.labelled import LabelledSet
 from core.data.text_files import write_text
 from core.pretrain import common

@@ -17,11 +17,12 @@ from core.data.labelled import load_set, read_set
 from core.data.labelled_split import drawn_split
 from core.jobs.tasks import Tools
 from core.methods import METHODS
+from core.models.base import load_base
 from core.models.h_space import HSpace
 from core.process.noise import ItemNoise
 from core.types import ShiftlabError
 from tests.adaptation.helpers import split_set, write_set
-from tests.tiny import IMAGE_SIZE
+from tests.tiny import IMAGE_SIZE, write_base
 
 SETTINGS = ShareSettings(levels=2, highest=100, draws=1, pictures=60)
 
@@ -120,6 +121,27 @@ def test_adapted_pictures_choose_the_level(sets, context, tmp_path):
     levels = read_levels(tmp_path)
     assert levels["adapted loss"].idxmin() == levels["chosen"].idxmax()
     assert max(len(np.load(path)) for path in (tmp_path / "features").glob("*.npy")) == 20
+
+
+def test_the_prior_is_of_all_that_was_learned(sets, context, tmp_path, monkeypatch):
+    """Adapted pictures of one class only: the probe saw more of it than the source has."""
+    source, target = map(load_set, sets)
+    bright = replace(source, items=tuple(item for item in source.items if item.split != "train" or item.labels[0] == "yes"))
+    priors = []
+    monkeypatch.setattr("core.adaptation.share_probe.estimates", lambda *given: priors.append(given[-1]) or estimates(*given))
+    few = ShareSettings(levels=1, highest=0, pictures=60)
+    list(survey(Survey(source, target, ("class",), adapted=bright), few, tmp_path, context))
+    assert priors[0] == pytest.approx([1 / 3, 2 / 3]) and list(read_shares(tmp_path)["source"]) == [0.5, 0.5]
+
+
+def test_what_another_base_saw_is_not_taken_over(sets, context, tmp_path):
+    source, target = map(load_set, sets)
+    few = ShareSettings(levels=1, highest=0, pictures=10)
+    list(survey(Survey(source, target, ("class",)), few, tmp_path, context))
+    seen = set((tmp_path / "features").glob("*.npy"))
+    other = load_base(write_base(tmp_path / "base", seed=3), dtype=torch.float32)
+    list(survey(Survey(source, target, ("class",)), few, tmp_path, replace(context, base=other)))
+    assert len(set((tmp_path / "features").glob("*.npy")) - seen) == len(seen)
 
 
 def test_the_job_and_what_is_rebalanced_by_it(sets, context, tmp_path):
