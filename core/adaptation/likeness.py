@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from core.data.images import decode_image, to_tensor
 from core.data.text_files import write_text
-from core.metrics.diversity import Vectors, mean_distance, near_duplicates, pairwise
+from core.metrics.diversity import Vectors, compared_size, mean_distance, near_duplicates, pairwise
 from core.types import Context
 
 LIKENESS = "likeness.json"
@@ -43,9 +44,10 @@ def likeness(made: Path, names: Sequence[str], before: Path, compared: Sequence[
     measure = measure_of(context)
     if measure is None:
         return {}
+    pictures, own_pictures = (_read(*part).to(context.device) for part in ((made, names), (before, compared)))
     with context.lock:
-        distances = pairwise(measure[1], _read(made, names, context))
-        own = mean_distance(pairwise(measure[1], _read(before, compared, context)))
+        distances = pairwise(measure[1], pictures)
+        own = mean_distance(pairwise(measure[1], own_pictures))
     places = [list(names).index(name) for name in compared]
     mean = mean_distance(distances[places][:, places])
     near = near_duplicates(distances, NEAR * own)
@@ -68,7 +70,7 @@ def read_likeness(made: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _read(folder: Path, names: Sequence[str], context: Context) -> Tensor:
-    """`(N, 3, S, S)` in [-1, 1], all of the first one's size."""
-    pictures = [decode_image(folder / name) for name in names]
-    return to_tensor(pictures, min(pictures[0].size)).to(context.device)
+def _read(folder: Path, names: Sequence[str]) -> Tensor:
+    """`(N, 3, S, S)` in [-1, 1], as large as they are compared, each decoded by itself. All have the first one's shape."""
+    side = min(decode_image(folder / names[0]).size)
+    return torch.cat([compared_size(to_tensor([decode_image(folder / name)], side)) for name in names])

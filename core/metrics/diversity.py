@@ -59,11 +59,14 @@ def _of_pairs(perceptual: Distance, a: Tensor, b: Tensor, i: Tensor, j: Tensor) 
 @torch.no_grad()
 def pairwise(vectors: Vectors, images: Tensor) -> Tensor:
     """Distances `(N, N)` of all pictures `(N, 3, H, W)` to one another, on the CPU. Large pictures are compared small."""
-    scale = COMPARED_SIDE / min(images.shape[-2:])
-    if scale < 1.0:
-        images = F.interpolate(images, scale_factor=scale, mode="bilinear", antialias=True)
-    found = torch.cat([vectors(part).float().cpu() for part in images.split(BATCH)])
+    found = torch.cat([vectors(part).float().cpu() for part in compared_size(images).split(BATCH)])
     return torch.cdist(found, found).square().fill_diagonal_(0.0)
+
+
+def compared_size(images: Tensor) -> Tensor:
+    """Pictures `(N, 3, H, W)` with a shorter side of COMPARED_SIDE at most; of many, so much fits into memory."""
+    scale = COMPARED_SIDE / min(images.shape[-2:])
+    return F.interpolate(images, scale_factor=scale, mode="bilinear", antialias=True) if scale < 1.0 else images
 
 
 def mean_distance(distances: Tensor) -> float:

@@ -24,6 +24,7 @@ from core.methods.datum import DatumEdit
 from core.methods.datum_domainstudio import PromptDomainStudioTune
 from core.methods.datum_generate import plan
 from core.methods.datum_settings import DatumTune, GenerateSettings
+from core.metrics.diversity import pairwise
 from core.models.text_to_image import load_text_to_image
 from core.types import Context, EditRequest, EditResult, ShiftlabError, Stopped
 from tests.jobs.helpers import finished as ended
@@ -154,6 +155,16 @@ def test_copies_are_named(context, tmp_path):
     assert json.loads((tmp_path / "made" / "likeness.json").read_text()) == found
     context.perceptual = None
     assert likeness(tmp_path / "made", ["0.png"], tmp_path / "before", ["0.png"], context) == {}
+
+
+def test_large_pictures_are_never_all_in_memory(context, tmp_path, monkeypatch):
+    for place, value in enumerate((0, 100, 200)):
+        write_png(tmp_path / f"{place}.png", Image.new("RGB", (256, 256), (value,) * 3), {})
+    shapes = []
+    monkeypatch.setattr("core.adaptation.likeness.pairwise", lambda look, x: shapes.append(x.shape) or pairwise(look, x))
+    names = [f"{place}.png" for place in range(3)]
+    assert likeness(tmp_path, names, tmp_path, names, context)["variety"] == pytest.approx(1)
+    assert shapes == [(3, 3, 64, 64)] * 2
 
 
 def test_what_cannot_run_says_so(tools, shot, tmp_path):
