@@ -19,6 +19,7 @@ from core.adaptation.fit import Arm, fit, predictions
 from core.adaptation.pixels import Pictures, chosen, mapped
 from core.data.labelled import LabelledSet
 from core.data.text_files import write_text
+from core.methods.walks import stoppable
 from core.types import Context, ShiftlabError, StepEvent
 
 ArmName = Literal["source", "adapted", "both", "audited", "target"]
@@ -58,7 +59,7 @@ def classify(
     classes = tuple(domains.source.classes(domains.column))
     if len(classes) < 2:
         raise ShiftlabError(f"All pictures have the same label in {domains.column}. Choose another column.")
-    parts = yield from _parts(domains, classes, size, folder)
+    parts = yield from stoppable(_parts(domains, classes, size, folder), context)
     runs = [(arm, settings.seed + k) for k in range(settings.seeds) for arm in arms]
     for place, (arm, seed) in enumerate(runs):
         if prediction_file(folder, arm, seed).is_file():

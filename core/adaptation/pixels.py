@@ -55,14 +55,17 @@ def mapped(labelled: LabelledSet, size: int, path: Path) -> Generator[StepEvent,
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{uuid.uuid4().hex}.npy")
-        pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(labelled), 3, size, size))
-        for place, item in enumerate(labelled.items):
-            pixels[place] = _bytes(labelled, item, size)
-            if (place + 1) % EVERY == 0 or place + 1 == len(labelled):
-                yield StepEvent("read", place + 1, len(labelled))
-        pixels.flush()
-        del pixels
-        os.replace(temporary, path)
+        try:
+            pixels = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(labelled), 3, size, size))
+            for place, item in enumerate(labelled.items):
+                pixels[place] = _bytes(labelled, item, size)
+                if (place + 1) % EVERY == 0 or place + 1 == len(labelled):
+                    yield StepEvent("read", place + 1, len(labelled))
+            pixels.flush()
+            del pixels
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")
 
 

@@ -32,6 +32,8 @@ from core.adaptation.segment_settings import SegmentSettings
 from core.adaptation.segmenter import Segmenter, class_names, load_segmenter, new_segmenter
 from core.data.images import decode_image
 from core.data.segmented import SegmentedImage, SegmentedSet, held_out
+from core.methods.walks import stoppable
+from core.models.segformer import check_side
 from core.types import Context, ShiftlabError, StepEvent
 
 SegmentArm = Literal["source", "one_shot", "generated", "target"]
@@ -71,7 +73,7 @@ def segment(
         if arm not in domains.possible_arms():
             raise ShiftlabError(f"There is nothing for {arm!r} to learn from. Choose among: {', '.join(domains.possible_arms())}.")
     needed = {*arms, *(("source",) if settings.start == "source" else ())}
-    parts = yield from _parts(domains, settings, folder)
+    parts = yield from stoppable(_parts(domains, settings, folder), context)
     lessons = [_lesson(arm, parts, settings) for arm in SEGMENT_ARMS if arm in needed]
     total = settings.seeds * sum(lesson.updates(settings) for lesson in lessons)
     done = 0
@@ -147,6 +149,7 @@ def _one(
         first = load_segmenter(segmenter_folder(folder, "source", seed), context.device, context.dtype)
     else:
         first = new_segmenter(settings.model, source.classes, seed, context.device, context.dtype)
+    check_side(first.network, settings.crop)
     training, began = SegmentTraining(lesson, first, settings, seed), time.perf_counter()
     walk = fit_segmenter(training, f"{lesson.name}-{seed}", where[0], context)
     while True:

@@ -60,12 +60,14 @@ def mapped_scenes(
 ) -> Generator[StepEvent, None, Scenes]:
     """Yields "read" events and returns these items' scenes, from files beginning with `path` or written there now.
 
-    names: the segmenter's classes, by place. Raises ShiftlabError where no class of the set is among them.
+    names: the segmenter's classes, by place. Raises ShiftlabError where no picture shows any of them.
     """
     files = {part: path.with_name(f"{path.name}-{height}-{part}.npy") for part in ("images", "masks", "counts")}
-    if not files["counts"].is_file():
+    if not items[0].mask:
+        del files["masks"]
+    if not all(file.is_file() for file in files.values()):
         yield from _write(found, items, names, height, files)
-    masks = np.load(files["masks"], mmap_mode="r") if files["masks"].is_file() else None
+    masks = np.load(files["masks"], mmap_mode="r") if "masks" in files else None
     return Scenes(np.load(files["images"], mmap_mode="r"), masks, np.load(files["counts"]))
 
 
@@ -82,16 +84,28 @@ def check_crop(scenes: Scenes, crop: int, what: str) -> None:
 def _write(
     found: SegmentedSet, items: Sequence[SegmentedImage], names: Sequence[str], height: int, files: dict[str, Path]
 ) -> Iterator[StepEvent]:
-    """counts is moved into place last: where it is, everything is."""
-    table = places_of(names, found.classes, IGNORE).numpy()
-    labelled = bool(items[0].mask)
-    if labelled and (table == IGNORE).all():
-        raise ShiftlabError(f"The set {found.source} has none of the source's classes ({', '.join(names)}). Name its classes so.")
+    """Writes beside, and moves all files into place at the end. Where there are masks, files has a place for them."""
     files["images"].parent.mkdir(parents=True, exist_ok=True)
     unfinished = {part: path.with_name(f".{uuid.uuid4().hex}.npy") for part, path in files.items()}
+    try:
+        yield from _fill(found, items, names, height, unfinished)
+        for part, path in unfinished.items():
+            os.replace(path, files[part])
+    finally:
+        for path in unfinished.values():
+            path.unlink(missing_ok=True)
+
+
+def _fill(
+    found: SegmentedSet, items: Sequence[SegmentedImage], names: Sequence[str], height: int, files: dict[str, Path]
+) -> Iterator[StepEvent]:
+    table, labelled = places_of(names, found.classes, IGNORE).numpy(), "masks" in files
+    nothing = ShiftlabError(f"The set {found.source} shows none of the source's classes ({', '.join(names)}). Name its classes so.")
+    if labelled and (table == IGNORE).all():
+        raise nothing
     size = _size(found.picture(items[0]), height)
-    images = np.lib.format.open_memmap(unfinished["images"], "w+", np.uint8, (len(items), 3, size[1], size[0]))
-    masks = np.lib.format.open_memmap(unfinished["masks"], "w+", np.uint8, (len(items), size[1], size[0])) if labelled else None
+    images = np.lib.format.open_memmap(files["images"], "w+", np.uint8, (len(items), 3, size[1], size[0]))
+    masks = np.lib.format.open_memmap(files["masks"], "w+", np.uint8, (len(items), size[1], size[0])) if labelled else None
     counts = np.zeros((len(items), len(names)), np.int64)
     for place, item in enumerate(items):
         images[place] = np.moveaxis(np.asarray(ImageOps.fit(found.picture(item), size, Image.Resampling.LANCZOS)), -1, 0)
@@ -100,9 +114,9 @@ def _write(
             counts[place] = np.bincount(masks[place].ravel(), minlength=IGNORE + 1)[: len(names)]
         if (place + 1) % EVERY == 0 or place + 1 == len(items):
             yield StepEvent("read", place + 1, len(items))
-    np.save(unfinished["counts"], counts)
-    for part in ("images", *(("masks",) if labelled else ()), "counts"):
-        os.replace(unfinished[part], files[part])
+    if labelled and not counts.any():
+        raise nothing
+    np.save(files["counts"], counts)
 
 
 def _size(image: Image.Image, height: int) -> tuple[int, int]:

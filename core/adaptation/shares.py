@@ -27,7 +27,7 @@ from core.adaptation.share_probe import ADAPTED, SOURCE, Found, best_at, judge, 
 from core.data.labelled import LabelledSet
 from core.data.text_files import write_text
 from core.methods.fields import setting
-from core.methods.walks import stop_if_asked
+from core.methods.walks import stop_if_asked, stoppable
 from core.types import Context, Settings, ShiftlabError, StepEvent
 
 LEVELS, SHARES = "levels.csv", "shares.csv"
@@ -71,7 +71,7 @@ def survey(question: Survey, settings: ShareSettings, folder: Path, context: Con
         raise ShiftlabError("No attribute is chosen, so there is nothing to count. Name a label column at least.")
     classes = {column: _classes(question.source, column) for column in question.columns}
     seen = Seen(looked_at(question, settings), settings.draws, folder, context)
-    yield from seen.read()
+    yield from stoppable(seen.read(), context)
     found: list[Found] = []
     done, whole = 0, len(question.columns) * len(seen.sets[TARGET])
     whole += len(settings.grid()) * sum(len(part) for name, part in seen.sets.items() if name != TARGET)
@@ -146,7 +146,7 @@ class Seen:
     folder: Path
     context: Context
 
-    def read(self) -> Iterator[StepEvent]:
+    def read(self) -> Generator[StepEvent, None, None]:
         """Brings all pictures into pixels/."""
         for name in self.sets:
             yield from self._pixels(name)

@@ -15,7 +15,7 @@ from core.adaptation.report import percent
 from core.adaptation.results import accuracies, comparisons
 from core.cli.adapt import COLUMN, SET, SPLIT_OPTIONS, split_set
 from core.cli.options import command, option, settings_from, settings_options
-from core.cli.session import DEVICE, MODEL_OPTIONS, open_context, told_to_end
+from core.cli.session import DEVICE, MODEL_OPTIONS, open_context, save_index, told_to_end
 from core.data.labelled import open_set
 from core.jobs.machine import pick_device
 from core.jobs.runs import RunFolder
@@ -78,12 +78,13 @@ def classify(values: dict[str, Any]) -> None:
         raise typer.BadParameter(f"--arm is one of {', '.join(ARMS)}, not {unknown[0]!r}.")
     source, out = split_set(values), values["out"]
     out.parent.mkdir(parents=True, exist_ok=True)
-    index = source.save(out.with_name(f"{out.name}.source.jsonl"))
-    target = open_set(values["target"]).save(out.with_name(f"{out.name}.target.jsonl")) if values["target"] is not None else None
+    index = save_index(source, out.with_name(f"{out.name}.source.jsonl"), out)
+    target = open_set(values["target"]) if values["target"] is not None else None
+    target_index = save_index(target, out.with_name(f"{out.name}.target.jsonl"), out) if target is not None else None
     names = dropped(read_audit(values["audit"]), AuditSettings()) if values["audit"] is not None else ()
     task = ClassifyTask(
         index=index, adapted=values["adapted"].resolve(), column=values["column"] or source.columns[0], arms=tuple(values["arm"]),
-        target=target, dropped=names, settings=settings,
+        target=target_index, dropped=names, settings=settings,
     )  # fmt: skip
     told_to_end(in_foreground(task, out, out.name, Tools(Context(None, device=pick_device(values["device"])), METHODS, _no_edits)))
     for table in (accuracies(out), comparisons(out)):

@@ -105,7 +105,7 @@ def generate(values: dict[str, Any]) -> None:
 def counted(text: str) -> tuple[str, int]:
     """A class and how many pictures of it: "traffic light=30" or "traffic light"."""
     name, _, count = text.partition("=")
-    if count and not count.strip().isdigit():
+    if count and not count.strip().isdecimal():
         raise typer.BadParameter(f"--class {text!r} is not like “car=20”.")
     return name.strip(), int(count) if count else EACH
 

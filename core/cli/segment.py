@@ -20,7 +20,7 @@ from core.adaptation.segment_results import mious, segment_gains
 from core.adaptation.segment_settings import PRESETS, SegmentSettings
 from core.cli.interrupt import interruptible
 from core.cli.options import PREFIX, command, option, settings_from, settings_options
-from core.cli.session import DEVICE, HOME, MIRROR, told_to_end
+from core.cli.session import DEVICE, HOME, MIRROR, save_index, told_to_end
 from core.data.segmented import SegmentedSet, open_segmented, with_split
 from core.jobs.machine import pick_device
 from core.jobs.tasks import Tools
@@ -67,10 +67,11 @@ def run_segment(values: dict[str, Any]) -> None:
     settings, arms = _settings(values), _arms(values)
     out = values["out"]
     out.parent.mkdir(parents=True, exist_ok=True)
-    source = _split_set(values).save(out.with_name(f"{out.name}.source.jsonl"))
-    target = open_segmented(values["target"]).save(out.with_name(f"{out.name}.target.jsonl")) if values["target"] is not None else None
+    source = save_index(_split_set(values), out.with_name(f"{out.name}.source.jsonl"), out)
+    target = open_segmented(values["target"]) if values["target"] is not None else None
+    target_index = save_index(target, out.with_name(f"{out.name}.target.jsonl"), out) if target is not None else None
     given = {name: values[name].resolve() if values[name] is not None else None for name in ("one_shot", "images")}
-    task = SegmentTask(source=source.resolve(), target=target, arms=arms, settings=settings, **given)
+    task = SegmentTask(source=source, target=target_index, arms=arms, settings=settings, **given)
     device = pick_device(values["device"])
     with interruptible() as stopped:
         context = Context(None, device=device, dtype=dtype_of(values["precision"], device), should_stop=stopped)

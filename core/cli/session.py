@@ -152,6 +152,19 @@ def read_pictures(paths: Sequence[Path], size: int) -> Tensor:
     return to_tensor(images, size)
 
 
+def save_index(found: Any, path: Path, run: Path) -> Path:
+    """Writes the index of a labelled or segmentation set, from which the run in a folder reads it.
+
+    Raises ShiftlabError where that run was begun with another set: what it has learned would be taken for this one's.
+    """
+    fresh = found.save(path.with_name(f".{path.name}"))
+    if run.exists() and path.is_file() and fresh.read_bytes() != path.read_bytes():
+        fresh.unlink()
+        raise ShiftlabError(f"{run} holds a run of another set, or of one that has changed since. Choose another folder.")
+    fresh.replace(path)
+    return path.resolve()
+
+
 def told(events: Iterator[StepEvent | T]) -> T:
     """Walks through the events, telling each phase's progress on stderr, and returns what is no event."""
     line = ""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from contextlib import AbstractContextManager, closing
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from core.process.sampling import batch_t, generate, last
 from core.process.timesteps import lab_timesteps, paper_timesteps
 from core.types import Context, EpsModel, StepEvent, Stopped, Trajectory
 
+T = TypeVar("T")
 INVERSION_BATCH = 16  # images inverted together
 
 
@@ -32,6 +33,18 @@ def stop_if_asked(context: Context) -> None:
     """Raises Stopped when the person or the job asked for it."""
     if context.should_stop():
         raise Stopped
+
+
+def stoppable(walk: Generator[StepEvent, None, T], context: Context) -> Generator[StepEvent, None, T]:
+    """The same walk, which ends with Stopped after the event at which the person or the job asked for it."""
+    with closing(walk):
+        while True:
+            try:
+                event = next(walk)
+            except StopIteration as end:
+                return end.value
+            yield event
+            stop_if_asked(context)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ MiT backbone, a classifier or a whole segmenter; a head that is missing, or made
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,14 @@ def _from_folder(folder: Path, classes: int) -> SegformerForSemanticSegmentation
     if lost:
         raise ShiftlabError(f"The weights in {folder} lack {lost[0]} ({len(lost)} parts of the backbone). Choose a whole MiT or SegFormer.")
     return network
+
+
+def check_side(network: SegformerForSemanticSegmentation, side: int) -> None:
+    """Raises ShiftlabError where pictures of this side are too small: a stage's attention gathers cells that it has not got."""
+    config = network.config
+    least = max(math.prod(config.strides[: stage + 1]) * ratio for stage, ratio in enumerate(config.sr_ratios))
+    if side < least:
+        raise ShiftlabError(f"This network needs crops of {least} px or more, and {side} px are set. Choose a larger crop and height.")
 
 
 @contextmanager

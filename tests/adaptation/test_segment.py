@@ -73,6 +73,14 @@ def test_a_stopped_comparison_goes_on_to_the_bit(domains, backbone, whole, tmp_p
     assert not trained(segment(domains, ARMS, settings, tmp_path, Context(None)))  # finished: nothing is trained again
 
 
+def test_reading_can_be_stopped(domains, backbone, tmp_path):
+    events, context = [], Context(None, should_stop=lambda: True)
+    with pytest.raises(Stopped):
+        for event in segment(domains, ("source",), quick(backbone), tmp_path, context):
+            events.append(event)
+    assert [event.phase for event in events] == ["read"]
+
+
 def test_it_learns_the_scenes(domains, tmp_path, backbone):
     settings = quick(backbone, iterations=60, measure_every=60, learning_rate=2e-2, average=0.9)
     events = list(segment(SegmentDomains(domains.source), ("source",), settings, tmp_path, Context(None)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from core.adaptation.segment_pixels import Scenes, mapped_scenes
 from core.adaptation.segment_settings import PRESETS, SegmentSettings
 from core.adaptation.segmenter import Segmenter, load_segmenter, new_segmenter
 from core.data.mask_classes import IGNORE, cityscapes, mask_classes
-from core.models.segformer import SMALL, open_segformer
+from core.models.segformer import SMALL, check_side, open_segformer
 from core.types import ShiftlabError
 from tests.adaptation.segment_helpers import CLASSES, labelled, write_backbone
 from tests.tiny import drained
@@ -161,6 +163,20 @@ def test_sets_with_other_classes_are_matched_by_name(tmp_path):
     assert not again and np.array_equal(same.masks, scenes.masks)
     with pytest.raises(ShiftlabError, match="none of the source's classes"):
         drained(mapped_scenes(found, found.items, ("cat", "dog"), 8, tmp_path / "other"))
+    named = replace(found, classes=mask_classes({**found.classes.classes, "cat": 30}, {**found.classes.palette, "cat": (1, 2, 3)}))
+    with pytest.raises(ShiftlabError, match="none of the source's classes"):  # it has a name for them, and no pixel
+        drained(mapped_scenes(named, found.items, ("cat", "dog"), 8, tmp_path / "other"))
+    (tmp_path / "pixels-8-masks.npy").unlink()
+    _, anew = drained(mapped_scenes(found, found.items, ("sky", "tree", "road"), 8, tmp_path / "pixels"))
+    assert np.array_equal(anew.masks, scenes.masks)
+    assert sorted(path.name for path in tmp_path.glob("*.npy")) == [f"pixels-8-{part}.npy" for part in ("counts", "images", "masks")]
+
+
+def test_a_network_says_how_large_its_crops_must_be():
+    check_side(open_segformer(SMALL, 3), 16)
+    with pytest.raises(ShiftlabError, match="needs crops of 16 px or more, and 8 px are set"):
+        check_side(open_segformer(SMALL, 3), 8)
+    open_segformer(SMALL, 3)(torch.zeros(1, 3, 16, 16))
 
 
 def test_presets_are_settings():

@@ -39,6 +39,8 @@ def test_from_a_folder_to_a_report(run, tmp_path):
     rows = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["miou"]
     assert {row["trained on"] for row in rows} == {"source", "one_shot", "generated"}
     assert "train on" not in run(*words)[2]  # nothing is trained again
+    status, _, err = run(*words, "--target", tmp_path / "source")
+    assert status == 1 and "holds a run of another set" in err
 
 
 @pytest.mark.parametrize(
