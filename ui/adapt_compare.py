@@ -20,7 +20,7 @@ from ui.adapt_read import index_of, tables_of
 from ui.adapt_set import target_index
 from ui.adapt_tables import PUBLISHED_HTML, tables_html
 from ui.forms import build_form
-from ui.job_line import JobLine
+from ui.job_line import JobLine, start_update
 
 PLOT_SECONDS = 2.0  # between two figures of a job that runs
 ACCURACY, LOSS = "accuracy", "loss"
@@ -47,7 +47,7 @@ class CompareStep:
                 with gr.Column(elem_classes="card run-card"):
                     self.start_button = gr.Button("Start", variant="primary", elem_id="adapt-classify")
                     self.line = JobLine(lab, "adapt-classify-job")
-                self.next = gr.Button("Next: the report", visible=False, elem_id="adapt-to-report")
+                self.next = gr.Button("Next: the report", variant="primary", visible=False, elem_id="adapt-to-report")
             with gr.Column(scale=1, min_width=300, elem_classes="stage"):
                 self.empty = gr.HTML(NO_CURVES, elem_id="adapt-no-curves", elem_classes="plain card")
                 with gr.Column(elem_classes="card curves", visible=False) as self.card:
@@ -105,7 +105,7 @@ class CompareStep:
         job = chain.classify
         settings = ClassifierSettings(**job.settings["settings"]) if job else ClassifierSettings()
         shown = dict(zip(self.form.outputs(), self.form.show(settings), strict=True))
-        return {**shown, self.start_button: gr.update(value="Start anew" if job else "Start")}
+        return {**shown, self.start_button: start_update(job)}
 
     def _arms(self, chain: Chain) -> Updates:
         """What was trained already, and everything that there are pictures for."""

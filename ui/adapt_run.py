@@ -17,7 +17,7 @@ from ui.adapt_chain import Chain, Seen, Updates, Values
 from ui.adapt_edit import EditStep
 from ui.adapt_pairs import IDENTITY, PAGE, SUSPICION, TELL_PAIR, newest_html, pairs_html
 from ui.adapt_read import audit_table, manifest_of
-from ui.job_line import JobLine
+from ui.job_line import JobLine, nothing_yet, start_update
 from ui.tune_watch import age
 
 NO_RUN = (
@@ -42,7 +42,7 @@ class RunStep:
                     )  # fmt: skip
                     self.line = JobLine(lab, "adapt-job")
                 self.audit = AuditPart(lab, shelf)
-                self.next = gr.Button("Next: the classifier", visible=False, elem_id="adapt-to-classifier")
+                self.next = gr.Button("Next: the classifier", variant="primary", visible=False, elem_id="adapt-to-classifier")
             with gr.Column(scale=1, min_width=300, elem_classes="stage"), gr.Column(elem_classes="card told-set"):
                 with gr.Row(elem_classes="watch-row", visible=False) as self.order_row:
                     self.order = gr.Radio(
@@ -90,7 +90,7 @@ class RunStep:
         count = f"{len(self.shelf.load(chain.entry.id)):,}" if chain.index is not None and chain.entry else ""
         plan = (chain.entry.name if count and chain.entry else "", count, seen.edit, job is not None)
         if seen.new("plan", plan):
-            updates |= {self.plan: plan_html(*plan[:3]), self.start_button: gr.update(value="Start anew" if job else "Start")}
+            updates |= {self.plan: plan_html(*plan[:3]), self.start_button: start_update(job)}
         if job is None:
             return {**updates, **({self.pairs: NO_RUN, self.more: gr.update(visible=False)} if seen.new("pairs", None) else {})}
         return {**updates, **self._pairs(chain, seen, order)}
@@ -104,9 +104,9 @@ class RunStep:
     def _pairs(self, chain: Chain, seen: Seen, order: str) -> Updates:
         job, audited = chain.adapt, chain.audit is not None and chain.audit.state == "done"
         if job.state != "done":
-            changed = seen.new("pairs", (job.id, job.step))
+            changed = seen.new("pairs", (job.id, job.step, job.live))
             hidden = {self.more: gr.update(visible=False), self.order_row: gr.update(visible=False), self.next: gr.update(visible=False)}
-            return {self.pairs: newest_html(chain) or NO_RUN, **hidden} if changed else {}
+            return {self.pairs: newest_html(chain) or nothing_yet(job, NO_RUN), **hidden} if changed else {}
         seen.shown_pairs = max(seen.shown_pairs, PAGE)
         folder = Path(chain.audit.folder) if audited else None
         decided = read_decisions(folder) if folder else Decisions()

@@ -13,6 +13,10 @@ from ui.rail import PILLS, job_facts, job_state
 from ui.told import Told, Updates, Values
 from ui.tune_watch import age
 
+UNDER_WAY = (
+    '<div class="blank tall"><b>It is under way.</b> What comes of it appears here as it is made. You may close the page meanwhile.</div>'
+)
+
 
 class JobLine:
     """prefix: of the elem_ids; find: the step's job, from a chain."""
@@ -51,6 +55,16 @@ class JobLine:
             what(job.id)
 
         return doing
+
+
+def start_update(job: Any) -> Updates:
+    """The button that starts a step: the chief one, until there is a run to go on with."""
+    return gr.update(value="Start anew", variant="secondary") if job else gr.update(value="Start", variant="primary")
+
+
+def nothing_yet(job: Any, empty: str) -> str:
+    """What stands where results will: `empty` says how to begin, unless something has begun."""
+    return UNDER_WAY if job is not None and job.live else empty
 
 
 def line_html(job: Any) -> str:

@@ -15,7 +15,7 @@ from core.methods.datum_settings import GenerateSettings
 from core.types import ShiftlabError
 from core.worlds.streets import CLASSES
 from ui.forms import build_form
-from ui.job_line import JobLine
+from ui.job_line import JobLine, nothing_yet, start_update
 from ui.oneshot_chain import Chain, Seen, Shelves, Updates, Values
 from ui.oneshot_checkpoint import CheckpointPicker
 from ui.oneshot_gallery import gallery_html, likeness_html, pictures_of
@@ -39,9 +39,13 @@ class GenerateStep:
             with gr.Column(scale=0, min_width=300, elem_classes="controls"):
                 with gr.Column(elem_classes="card"):
                     self.picker = CheckpointPicker(lab, shelves, "Draw with", "oneshot-draw")
-                    self.classes = gr.Radio(
-                        list(TABLES), value="Streets", label="Classes", interactive=True, elem_id="oneshot-classes"
-                    )
+                    with gr.Row(elem_classes="pair"):
+                        self.classes = gr.Radio(
+                            list(TABLES), value="Streets", label="Classes", interactive=True, elem_id="oneshot-classes", min_width=170
+                        )
+                        self.each = gr.Number(
+                            EACH, label="Of each", precision=0, minimum=0, interactive=True, elem_id="oneshot-each", min_width=90
+                        )
                     self.table = gr.Dataframe(
                         rows_of("Streets"), headers=["class", "pictures"], datatype=["str", "number"], type="array", interactive=True,
                         column_count=2, show_label=False, label="Pictures of each class", max_height=330,
@@ -54,7 +58,7 @@ class GenerateStep:
                         [], label="Run", visible=False, interactive=True, allow_custom_value=True, elem_id="oneshot-generate-run"
                     )
                     self.line = JobLine(lab, "oneshot-generate-job")
-                self.next = gr.Button("Next: the segmenter", visible=False, elem_id="oneshot-to-segment")
+                self.next = gr.Button("Next: the segmenter", variant="primary", visible=False, elem_id="oneshot-to-segment")
                 with gr.Column(elem_classes="card"):
                     self.form = build_form(GenerateSettings, prefix="oneshot-generate-")
                     self.seed = gr.Number(
@@ -72,7 +76,7 @@ class GenerateStep:
                         )
 
     def inputs(self) -> set[Any]:
-        return {self.picker.part, self.seed, self.classes, self.table, self.run, *self.form.inputs()}
+        return {self.picker.part, self.seed, self.classes, self.each, self.table, self.run, *self.form.inputs()}
 
     def outputs(self) -> list[Any]:
         return [
@@ -83,8 +87,16 @@ class GenerateStep:
     # --- handlers -----------------------------------------------------------------------------------------------------------------
 
     def choose_classes(self, values: Values, seen: Seen) -> Updates:
-        rows = rows_of(values[self.classes])
+        rows = rows_of(values[self.classes], self._each(values))
         return {self.table: rows, self.counted: counted_html(rows)}
+
+    def choose_each(self, values: Values, seen: Seen) -> Updates:
+        """As many pictures of every class that stands in the table."""
+        rows = [[row[0], self._each(values)] for row in values[self.table]]
+        return {self.table: rows, self.counted: counted_html(rows)}
+
+    def _each(self, values: Values) -> int:
+        return int(values[self.each] or 0)
 
     def count(self, values: Values, seen: Seen) -> Updates:
         return {self.counted: counted_html(values[self.table])}
@@ -125,21 +137,22 @@ class GenerateStep:
     def _form(self, job: Any) -> Updates:
         """As the run that is shown was started."""
         if job is None:
-            return {self.start_button: gr.update(value="Start")}
+            return {self.start_button: start_update(None)}
         rows = [list(row) for row in job.settings["table"]]
         shown = {self.table: rows, self.counted: counted_html(rows), self.seed: job.settings["seed"]}
         form = dict(zip(self.form.outputs(), self.form.show(job.settings["settings"]), strict=True))
-        return {**shown, **form, self.start_button: gr.update(value="Start anew")}
+        return {**shown, **form, self.start_button: start_update(job)}
 
     def _pictures(self, chain: Chain, seen: Seen) -> Updates:
         seen.shown_pictures = max(seen.shown_pictures, PAGE)
         folder = Path(chain.generate.folder) / GENERATED if chain.generate else None
         pictures = pictures_of(folder) if folder is not None else []
-        if not seen.new("pictures", (folder, len(pictures), chain.drawn is not None, seen.shown_pictures)):
+        live, whole = chain.generate is not None and chain.generate.live, chain.drawn is not None
+        if not seen.new("pictures", (folder, len(pictures), live, whole, seen.shown_pictures)):
             return {}
-        whole = chain.drawn is not None
+        empty = nothing_yet(chain.generate, NO_PICTURES)
         return {
-            self.gallery: gallery_html(folder, pictures, seen.shown_pictures) if folder is not None and pictures else NO_PICTURES,
+            self.gallery: gallery_html(folder, pictures, seen.shown_pictures) if folder is not None and pictures else empty,
             self.more: gr.update(visible=len(pictures) > seen.shown_pictures),
             self.export: gr.update(visible=whole, **({"value": str(self._zip(chain))} if whole else {})),
             self.next: gr.update(visible=whole),
@@ -158,9 +171,9 @@ class GenerateStep:
         return path if path.is_file() else zipped(chain.drawn, path)
 
 
-def rows_of(name: str) -> list[list[Any]]:
+def rows_of(name: str, each: int = EACH) -> list[list[Any]]:
     """A table to begin with."""
-    return [[word, EACH] for word in TABLES.get(name, TABLES["Streets"])]
+    return [[word, each] for word in TABLES.get(name, TABLES["Streets"])]
 
 
 def read_table(rows: Any) -> tuple[tuple[str, int], ...]:

@@ -16,7 +16,7 @@ from core.methods.datum_token import token_warning
 from core.types import ShiftlabError
 from ui.edit_show import alert
 from ui.forms import Form, build_form
-from ui.job_line import JobLine
+from ui.job_line import JobLine, nothing_yet, start_update
 from ui.oneshot_chain import Chain, Seen, Shelves, Updates, Values
 from ui.oneshot_checkpoint import CheckpointPicker
 from ui.plots import loss_figure
@@ -62,7 +62,9 @@ class PersonaliseStep:
                 self.samples = gr.HTML(NO_SAMPLES, elem_id="oneshot-samples", elem_classes="plain card")
                 with gr.Column(elem_classes="card use-card", visible=False) as self.use_card:
                     self.picker = CheckpointPicker(lab, shelves, "Use", "oneshot-use")
-                    self.next = gr.Button("Next: generate", elem_id="oneshot-to-generate", elem_classes="in-card", scale=0)
+                    self.next = gr.Button(
+                        "Next: generate", variant="primary", elem_id="oneshot-to-generate", elem_classes="in-card", scale=0
+                    )
                 with gr.Column(elem_classes="card curves", visible=False) as self.curves:
                     gr.HTML('<h2 class="heading">Loss</h2>', elem_classes="plain")
                     self.plot = gr.Plot(show_label=False, container=False, elem_id="oneshot-plot")
@@ -127,15 +129,15 @@ class PersonaliseStep:
     def _form(self, job: Any) -> Updates:
         """As the run that is shown was started."""
         if job is None:
-            return {self.start_button: gr.update(value="Start")}
+            return {self.start_button: start_update(None)}
         settings = {name: job.settings["settings"][name] for name in DatumTune.model_fields if name in job.settings["settings"]}
-        return {**dict(zip(self.form.outputs(), self.form.show(settings), strict=True)), self.start_button: gr.update(value="Start anew")}
+        return {**dict(zip(self.form.outputs(), self.form.show(settings), strict=True)), self.start_button: start_update(job)}
 
     def _samples(self, job: Any, seen: Seen) -> Updates:
         strip = self.lab.sample_strip(job.id) if job else []
-        if not seen.new("samples", (job and job.id, len(strip), strip[-1][0] if strip else 0)):
+        if not seen.new("samples", (job and (job.id, job.live), len(strip), strip[-1][0] if strip else 0)):
             return {}
-        return {self.samples: samples_html(strip, free=True) or NO_SAMPLES}
+        return {self.samples: samples_html(strip, free=True) or nothing_yet(job, NO_SAMPLES)}
 
     def _loss(self, job: Any, seen: Seen) -> Updates:
         """The curve where there are newer rows; of a job that runs not more often than every PLOT_SECONDS."""

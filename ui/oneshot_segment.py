@@ -13,7 +13,7 @@ from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.segment_settings import PRESETS, SegmentSettings
 from core.types import ShiftlabError
 from ui.forms import build_form
-from ui.job_line import JobLine
+from ui.job_line import JobLine, start_update
 from ui.oneshot_chain import Chain, Seen, Shelves, Updates, Values
 from ui.oneshot_segment_show import SegmentFigures
 from ui.oneshot_sets import SetsPart, sets_html, told_of
@@ -123,6 +123,6 @@ class SegmentStep:
     def _form(self, job: Any) -> Updates:
         """As the run that is shown was started."""
         if job is None:
-            return {self.start_button: gr.update(value="Start")}
+            return {self.start_button: start_update(None)}
         form = dict(zip(self.form.outputs(), self.form.show(job.settings["settings"]), strict=True))
-        return {**form, self.arms: job.settings["arms"], self.start_button: gr.update(value="Start anew")}
+        return {**form, self.arms: job.settings["arms"], self.start_button: start_update(job)}

@@ -149,7 +149,8 @@ class OneShotTab:
     def _wire_generate(self) -> None:
         s = self.generate
         self._on(s.picker.part.input, self.doing(s.picker.choose), {s.picker.part})
-        self._on(s.classes.input, self.doing(s.choose_classes), {s.classes})
+        self._on(s.classes.input, self.doing(s.choose_classes), {s.classes, s.each})
+        self._on(s.each.input, self.doing(s.choose_each), {s.each, s.table}, trigger_mode="always_last")
         self._on(s.table.input, self.doing(s.count), {s.table}, trigger_mode="always_last")
         self._on(s.start_button.click, self.with_chain(s.start), s.inputs(), concurrency_limit=1)
         self._on(s.run.input, self.with_chain(s.choose_run), {s.run})

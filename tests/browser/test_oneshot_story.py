@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.data.segmented_write import write_segmented_zip
@@ -28,7 +27,6 @@ def fill(page: Page, id: str, value: str) -> None:
     box.press("Tab")
 
 
-@pytest.mark.slow  # a whole story of many jobs
 def test_from_one_image_to_a_segmenter(app: App, page: Page, tmp_path: Path) -> None:
     write_text_to_image(app.checkpoints / "streets")
     open_tab(page)
@@ -58,9 +56,11 @@ def generate(page: Page) -> None:
     fill(page, "oneshot-generate-steps", "2")
     page.locator("#oneshot-classes").get_by_label("Paper").check()
     expect(page.locator("#oneshot-counted")).to_contain_text("200 pictures of 10 classes")
+    fill(page, "oneshot-each", "2")
+    expect(page.locator("#oneshot-counted")).to_contain_text("20 pictures of 10 classes")
     page.locator("#oneshot-generate").click()
-    expect(stage(page, "generate")).to_contain_text("200 pictures")
-    expect(page.locator("#oneshot-gallery figure")).to_have_count(48)
+    expect(stage(page, "generate")).to_contain_text("20 pictures")
+    expect(page.locator("#oneshot-gallery figure")).to_have_count(20)
     expect(page.locator("#oneshot-likeness")).to_contain_text("variety")
     with page.expect_download() as download:
         page.locator("#oneshot-export").click()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_adapt_story import open_tab, zipped
 
 
-@pytest.mark.slow  # a story on the page
 def test_from_pictures_without_labels_to_a_rebalanced_set(page: Page, tmp_path: Path) -> None:
     open_tab(page)
     page.locator("#adapt-drop input[type=file]").set_input_files(str(zipped(tmp_path / "in", 12)))
