@@ -18,7 +18,7 @@ from core.jobs.tasks import Task, Tools
 from core.methods.datum_domainstudio import PromptDomainStudioTune, tune_domainstudio
 from core.methods.datum_generate import plan
 from core.methods.datum_personalise import personalise
-from core.methods.datum_settings import DatumTune, GenerateSettings
+from core.methods.datum_settings import TOKEN, DatumTune, GenerateSettings
 from core.methods.datum_student import personalised
 from core.models.fingerprint import weights_hash
 from core.types import Context, Edit, ShiftlabError, StepEvent
@@ -27,6 +27,7 @@ SHOTS = "shots"  # folder of the target images in a personalisation's run folder
 PERSONALISED = "personalised"  # folder of its kept checkpoints
 EDIT = "edit.safetensors"  # the last of them, where the lab looks for edits
 GENERATED, UNPERSONALISED = "generated", "unpersonalised"  # folders of the pictures, and of those the model drew before
+UNTOUCHED = f"The prompts lack {TOKEN}, so the pictures show little of what was learned. Put it into them."
 
 
 class PersonaliseTask(Task):
@@ -85,6 +86,8 @@ class GenerateTask(Task):
         context, model = tools.context, tools.context.text_to_image()
         edit = _read(self.weights) if self.weights is not None else None
         pictures = plan(self.table, self.settings, _token(edit), self.seed)
+        if edit is not None and TOKEN not in self.settings.template:
+            yield StepEvent("generate", 0, len(pictures), note=UNTOUCHED)
         by_model = {"models": {"text_to_image": f"{model.name} {model.fingerprint}"}}
         drawing = model if edit is None else personalised(model, edit)
         made_with = {**by_model, "edit": _told(edit)}

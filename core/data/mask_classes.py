@@ -49,6 +49,9 @@ class MaskClasses:
         """A decoded mask → `(H, W)` uint8 of class numbers. Raises ShiftlabError that names every value or colour that is unknown."""
         if mask.mode in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
             return _looked_up(np.asarray(mask).astype(np.int64), self.ids, str)
+        colours = [self.palette[name] for name in self.classes]
+        if twice := [name for name in self.classes if colours.count(self.palette[name]) > 1]:
+            raise ShiftlabError(f"{' and '.join(twice[:2])} have the same colour in {CLASSES_FILE}. Give every class its own.")
         pixels = np.asarray(mask.convert("RGB")).astype(np.int64)
         table = dict.fromkeys(map(_packed, self.nothing), IGNORE) | {_packed(self.palette[name]): k for name, k in self.classes.items()}
         return _looked_up(_packed(np.moveaxis(pixels, -1, 0)), table, lambda value: str((value >> 16, value >> 8 & 255, value & 255)))
@@ -83,7 +86,7 @@ def read_classes(data: bytes) -> MaskClasses:
     """What a `classes.json` says. Raises ShiftlabError that says what is wrong in it."""
     try:
         return classes_from(json.loads(data.decode("utf-8-sig")))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ShiftlabError(
             f'{CLASSES_FILE} cannot be understood ({error}). It holds {{"classes": {{"road": 0, …}}}} and, where needed, "palette", "ids" '
             'and "ignore".'

@@ -42,8 +42,8 @@ def plan(table: Sequence[tuple[str, int]], settings: GenerateSettings, token: st
 
     An empty token leaves its place out, as for a model that was not personalised. Raises ShiftlabError for a table without pictures.
     """
-    named = [(name.strip(), count) for name, count in table if name.strip()]
-    if sum(count for _, count in named) < 1:
+    named = [(name.strip(), max(0, count)) for name, count in table if name.strip()]
+    if not any(count for _, count in named):
         raise ShiftlabError("There is no class to generate. Name one or more, each with the number of its pictures.")
     turns = zip_longest(*([name] * count for name, count in named))
     names = [name for name in chain.from_iterable(turns) if name is not None]

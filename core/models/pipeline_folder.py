@@ -62,9 +62,12 @@ def read_pipeline(folder: Path) -> Pipeline:
             f"The parts of {folder} do not fit each other (the UNet takes {unet.config.in_channels} channels and prompts of width "
             f"{unet.config.cross_attention_dim}). Choose a text-to-image model of Stable Diffusion 1.x."
         )
+    if not isinstance(unet.config.sample_size, int):
+        raise ShiftlabError(f"The unet of {folder} does not say its size as one number (sample_size). Restore its config.json.")
+    tokenizer = _tokenizer(folder / "tokenizer", text_encoder)
     schedule, prediction = _scheduler(folder / SCHEDULER)
     name = _read_json(folder / CARD).get("name", folder.name) if (folder / CARD).is_file() else folder.name
-    return Pipeline(name, vae, text_encoder, _tokenizer(folder / "tokenizer"), unet, schedule, prediction)
+    return Pipeline(name, vae, text_encoder, tokenizer, unet, schedule, prediction)
 
 
 def _check(folder: Path) -> None:
@@ -104,11 +107,19 @@ def _network(folder: Path, part: str) -> Any:
     return network.eval().requires_grad_(False)
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
+def _tokenizer(folder: Path, text_encoder: CLIPTextModel) -> CLIPTokenizer:
+    """It cuts prompts to what the text encoder reads, also where no tokenizer_config.json says how long that is."""
     try:
-        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the tokenizers library raises plain Exception for a damaged vocabulary
         raise ShiftlabError(f"The tokenizer in {folder} cannot be read ({str(error)[:200]}). Copy the folder anew.") from error
+    if len(tokenizer) > text_encoder.config.vocab_size:
+        raise ShiftlabError(
+            f"The tokenizer in {folder} knows {len(tokenizer):,} tokens, and its text encoder {text_encoder.config.vocab_size:,}. "
+            "They are of two models; copy the folder anew."
+        )
+    tokenizer.model_max_length = min(tokenizer.model_max_length, text_encoder.config.max_position_embeddings)
+    return tokenizer
 
 
 def _scheduler(path: Path) -> tuple[Schedule, str]:

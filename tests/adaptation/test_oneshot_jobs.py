@@ -124,6 +124,12 @@ def test_pictures_are_drawn_recorded_and_compared(tools, model, personalised, tm
     assert [row["prompt"] for row in before] == ["a photo of a car", "a photo of a bus"]
 
 
+def test_prompts_without_the_token_are_warned_of(tools, personalised, tmp_path):
+    plainly = QUICK.model_copy(update={"template": "a photo of a {class}"})
+    task = GenerateTask(table=TABLE, weights=personalised / EDIT, settings=plainly, compared=0)
+    assert "The prompts lack {token}" in next(in_foreground(task, tmp_path / "set", "x", tools)).note
+
+
 def test_what_is_there_is_not_drawn_again(context, model, tmp_path):
     generation = Generation(plan(TABLE, QUICK, "ohwx", 0), model, QUICK, {}, 2)
     list(generate_set(generation, tmp_path, context))

@@ -76,6 +76,14 @@ def test_colours_and_an_id_map_of_the_sets_own(tmp_path):
     assert read_classes(json.dumps(found.classes.facts()).encode()) == found.classes
 
 
+def test_classes_of_one_colour_cannot_be_told_apart(tmp_path):
+    table = {"classes": {"way": 0, "beast": 4}, "palette": {"way": [9, 9, 9], "beast": [9, 9, 9]}}
+    files = {"images/a.png": photo(1), "masks/a.png": coloured((9, 9, 9)), "images/b.png": photo(2), "masks/b.png": grey(0, 4),
+             "classes.json": json.dumps(table).encode()}  # fmt: skip
+    found = read_segmented(packed(tmp_path / "set.zip", files))
+    assert [item.name for item in found.items] == ["images/b.png"] and "way and beast have the same colour" in why(found, "masks/a.png")
+
+
 def test_what_is_wrong_with_a_mask_is_named_and_the_rest_goes_on(tmp_path):
     files = {f"images/{name}.png": photo(10 * k) for k, name in enumerate(("ok", "ids", "hues", "size", "cut", "alone", "twin", "zero"))}
     files |= {"images/none.png": photo(99), "masks/none.png": grey(IGNORE)}
@@ -107,7 +115,7 @@ def test_tricks_are_left_out(tmp_path):
 BAD_TABLES = [
     b"[]", b"{",
     b'{"classes": {"a": 0, "b": 0}}', b'{"classes": {"a": 300}}', b'{"colors": {}}', b'{"classes": {"a": 0}, "ids": {"4": "b"}}',
-    b'{"classes": {"a": 0}, "palette": {"a": [1, 2]}}',
+    b'{"classes": {"a": 0}, "palette": {"a": [1, 2]}}', b'{"classes": {"a": Infinity}}',
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ def test_the_plan_takes_one_of_each_class_in_turn():
     assert filled("a photo of a {token} {class}", "", "car") == "a photo of a car"
     with pytest.raises(ShiftlabError, match="no class to generate"):
         plan([("", 3), ("car", 0)], GenerateSettings(), "ohwx", 0)
+    assert len(plan([("bus", -5), ("car", 2)], GenerateSettings(), "", 0)) == 2
     with pytest.raises(ValueError, match=r"must hold \{class\}"):
         GenerateSettings(template="a photo of a {token}")
 

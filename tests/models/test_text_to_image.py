@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from core.lab import Lab
 from core.models.clip_tokenizer import clip_tokenizer
@@ -102,6 +103,16 @@ def test_half_precision_variants_are_read_as_float32(copied, model):
     assert read.fingerprint == model.fingerprint and next(read.unet.parameters()).dtype == torch.float32
 
 
+def _another_text_encoder(folder):
+    config = CLIPTextConfig(vocab_size=100, hidden_size=WIDTH, intermediate_size=WIDTH, num_hidden_layers=1, num_attention_heads=2)
+    CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+
+
+def test_prompts_are_cut_to_what_the_text_encoder_reads(copied, model):
+    (copied / "tokenizer" / "tokenizer_config.json").unlink()
+    assert torch.equal(load_text_to_image(copied, dtype=torch.float32).embed(["a car " * 40]), model.embed(["a car " * 40]))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -114,6 +125,9 @@ def test_half_precision_variants_are_read_as_float32(copied, model):
         (lambda folder: (folder / "unet" / "config.json").write_text('{"_class_name": "UNet2DModel"}'), "is a UNet2DModel"),
         (lambda folder: _set(folder / "scheduler" / "scheduler_config.json", beta_schedule="squaredcos_cap_v2"), "squaredcos_cap_v2"),
         (lambda folder: _set(folder / "unet" / "config.json", cross_attention_dim=24), "cannot be read|do not fit"),
+        (lambda folder: _set(folder / "unet" / "config.json", sample_size=None), "does not say its size"),
+        (lambda folder: _set(folder / "unet" / "config.json", sample_size=[8, 12]), "does not say its size"),
+        (_another_text_encoder, "knows 49,408 tokens, and its text encoder 100"),
     ],
 )
 def test_a_fault_is_a_sentence(copied, change, words):
