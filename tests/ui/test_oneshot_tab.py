@@ -163,6 +163,8 @@ def test_generating_reads_the_table_and_shows_whether_it_collapsed(guest):
     tab, step = guest.tab, guest.tab.generate
     guest.goes_to("generate")
     assert "<b>240</b> pictures of 12 classes" in step.counted.value
+    shown = step.choose_each({step.each: 3, step.table: [["car", 20], ["bus", 5]]}, guest.seen)
+    assert shown[step.table] == [["car", 3], ["bus", 3]] and "<b>6</b> pictures of 2 classes" in shown[step.counted]
     for rows, words in (([["car", "many"]], "“many” is no number"), ([["", 4], ["car", 0]], "no class to generate"), ([["car", -1]], "-1")):
         guest.values[step.table] = rows
         guest.starts(step)
