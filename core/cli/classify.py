@@ -15,13 +15,13 @@ from core.adaptation.report import percent
 from core.adaptation.results import accuracies, comparisons
 from core.cli.adapt import COLUMN, SET, SPLIT_OPTIONS, split_set
 from core.cli.options import command, option, settings_from, settings_options
-from core.cli.session import DEVICE, MODEL_OPTIONS, open_context, save_index, told_to_end
+from core.cli.session import DEVICE, MODEL_OPTIONS, no_edits, open_context, save_index, told_to_end
 from core.data.labelled import open_set
 from core.jobs.machine import pick_device
 from core.jobs.runs import RunFolder
 from core.jobs.tasks import Tools
 from core.methods import METHODS
-from core.types import Context, Edit, ShiftlabError
+from core.types import Context, ShiftlabError
 
 ADAPTED = option("adapted", Path, Path("adapted"), "Folder of the adapted set.")
 CLASSIFY_OPTIONS = [
@@ -86,7 +86,7 @@ def classify(values: dict[str, Any]) -> None:
         index=index, adapted=values["adapted"].resolve(), column=values["column"] or source.columns[0], arms=tuple(values["arm"]),
         target=target_index, dropped=names, settings=settings,
     )  # fmt: skip
-    told_to_end(in_foreground(task, out, out.name, Tools(Context(None, device=pick_device(values["device"])), METHODS, _no_edits)))
+    told_to_end(in_foreground(task, out, out.name, Tools(Context(None, device=pick_device(values["device"])), METHODS, no_edits)))
     for table in (accuracies(out), comparisons(out)):
         if len(table):
             print(percent(table).to_string(index=False), end="\n\n")
@@ -106,7 +106,7 @@ def audit(values: dict[str, Any]) -> None:
         adapted=values["adapted"].resolve(), column=column, classifier=classifier_file(values["comparison"], "source", seed).resolve(),
         prompts=prompts,
     )  # fmt: skip
-    told_to_end(in_foreground(task, values["out"], values["out"].name, Tools(open_context(values), METHODS, _no_edits)))
+    told_to_end(in_foreground(task, values["out"], values["out"].name, Tools(open_context(values), METHODS, no_edits)))
     table = voted(read_audit(values["out"] / AUDIT), settings)
     print(table[table["suspicious"]].to_string(index=False))
     print(f"{values['out'] / AUDIT}  {int(table['suspicious'].sum())} of {len(table)} suspicious")
@@ -114,7 +114,3 @@ def audit(values: dict[str, Any]) -> None:
 
 def _column(comparison: Path) -> str:
     return str(RunFolder(comparison).settings()["column"])
-
-
-def _no_edits(key: str) -> Edit:
-    raise ShiftlabError(f"This task applies no edit, so {key!r} is of no use to it.")

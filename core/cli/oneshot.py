@@ -19,7 +19,7 @@ from core.adaptation.likeness import read_likeness
 from core.adaptation.oneshot_jobs import GENERATED, GenerateTask, PersonaliseTask, kept_checkpoints
 from core.cli.interrupt import interruptible
 from core.cli.options import command, option, paths_argument, settings_from, settings_options
-from core.cli.session import CHECKPOINTS, DEVICE, HOME, MIRROR, picture_paths, told_to_end
+from core.cli.session import CHECKPOINTS, DEVICE, HOME, MIRROR, no_edits, picture_paths, told_to_end
 from core.jobs.machine import pick_device
 from core.jobs.tasks import Tools
 from core.methods import METHODS
@@ -29,7 +29,7 @@ from core.metrics.perceptual import perceptual_of_identity
 from core.models.precision import dtype_of
 from core.models.shelf import TEXT_TO_IMAGE, Shelf
 from core.models.zoo import find, mirror_folder
-from core.types import Context, Edit, Settings, ShiftlabError
+from core.types import Context, Settings, ShiftlabError
 
 EACH = 20  # pictures of a class whose number is not said
 NO_MODEL = "There is no text-to-image model ({}). Name a Stable Diffusion 1.x folder with --text-to-image."
@@ -116,7 +116,7 @@ def _run(task: PersonaliseTask | GenerateTask, values: dict[str, Any]) -> None:
         context = _context(values)
         context.should_stop = stopped
         values["out"].parent.mkdir(parents=True, exist_ok=True)
-        told_to_end(in_foreground(task, values["out"], values["out"].name, Tools(context, METHODS, _no_edits)))
+        told_to_end(in_foreground(task, values["out"], values["out"].name, Tools(context, METHODS, no_edits)))
 
 
 def _context(values: dict[str, Any]) -> Context:
@@ -130,7 +130,3 @@ def _context(values: dict[str, Any]) -> Context:
     identity = shelf.load("identity")
     perceptual = perceptual_of_identity(identity) if identity is not None else None
     return Context(None, perceptual=perceptual, device=device, text_to_image=lambda: model)
-
-
-def _no_edits(key: str) -> Edit:
-    raise ShiftlabError(f"This task applies no edit of the lab, so {key!r} is of no use to it.")

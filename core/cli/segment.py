@@ -20,7 +20,7 @@ from core.adaptation.segment_results import mious, segment_gains
 from core.adaptation.segment_settings import PRESETS, SegmentSettings
 from core.cli.interrupt import interruptible
 from core.cli.options import PREFIX, command, option, settings_from, settings_options
-from core.cli.session import DEVICE, HOME, MIRROR, save_index, told_to_end
+from core.cli.session import DEVICE, HOME, MIRROR, no_edits, save_index, told_to_end
 from core.data.segmented import SegmentedSet, open_segmented, with_split
 from core.jobs.machine import pick_device
 from core.jobs.tasks import Tools
@@ -28,7 +28,7 @@ from core.methods import METHODS
 from core.models.precision import dtype_of
 from core.models.segformer import SMALL
 from core.models.zoo import find, mirror_folder
-from core.types import Context, Edit, ShiftlabError
+from core.types import Context
 
 SET_HELP = "ZIP or folder with images and masks, or its index."
 SOURCE = option("source", Path, None, "").replace(
@@ -75,7 +75,7 @@ def run_segment(values: dict[str, Any]) -> None:
     device = pick_device(values["device"])
     with interruptible() as stopped:
         context = Context(None, device=device, dtype=dtype_of(values["precision"], device), should_stop=stopped)
-        told_to_end(in_foreground(task, out, out.name, Tools(context, METHODS, _no_edits)))
+        told_to_end(in_foreground(task, out, out.name, Tools(context, METHODS, no_edits)))
     for table in (mious(out), segment_gains(out)):
         if len(table):
             print(percent(table).to_string(index=False), end="\n\n")
@@ -117,7 +117,3 @@ def _arms(values: dict[str, Any]) -> tuple[Any, ...]:
 def _split_set(values: dict[str, Any]) -> SegmentedSet:
     """The set that the command names, each image in a split."""
     return with_split(open_segmented(values["source"]), values["test"], values["split_seed"])
-
-
-def _no_edits(key: str) -> Edit:
-    raise ShiftlabError(f"This task applies no edit, so {key!r} is of no use to it.")

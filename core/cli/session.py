@@ -131,6 +131,11 @@ def _second_base(name: str, values: dict[str, Any], base: Base) -> Edit:
     raise ShiftlabError(f"There is no base {name!r} that has the network of {base.name}. `python -m core models list` tells what is here.")
 
 
+def no_edits(key: str) -> Edit:
+    """The edits of a task that applies none."""
+    raise ShiftlabError(f"This task applies no edit of the lab, so {key!r} is of no use to it.")
+
+
 def picture_paths(given: Sequence[Path]) -> list[Path]:
     """The pictures named, a folder standing for those in it by name. Raises ShiftlabError where there is none."""
     paths: list[Path] = []

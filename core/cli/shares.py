@@ -21,11 +21,11 @@ from core.adaptation.share_jobs import SharesTask, rebalanced_by
 from core.adaptation.shares import ShareSettings, read_levels, read_shares
 from core.cli.adapt import COLUMN, SET, SPLIT_OPTIONS, split_set
 from core.cli.options import command, option, settings_from, settings_options
-from core.cli.session import MODEL_OPTIONS, open_context, told_to_end
+from core.cli.session import MODEL_OPTIONS, no_edits, open_context, told_to_end
 from core.data.labelled import open_set
 from core.jobs.tasks import Tools
 from core.methods import METHODS
-from core.types import Edit, ShiftlabError
+from core.types import ShiftlabError
 
 UNSEEN = "The probe saw source pictures only; no interval covers what the target's look does to it. Adapt some, and name them by --adapted."
 TARGET = SET.replace(
@@ -73,7 +73,7 @@ def shares(values: dict[str, Any]) -> None:
     target = open_set(values["target"], labels=False).save(out.with_name(f"{out.name}.target.jsonl")).resolve()
     adapted = values["adapted"].resolve() if values["adapted"] is not None else None
     task = SharesTask(index=index, target=target, columns=tuple(values["attribute"]), adapted=adapted, settings=settings)
-    told_to_end(in_foreground(task, out, out.name, Tools(open_context(values), METHODS, _no_edits)))
+    told_to_end(in_foreground(task, out, out.name, Tools(open_context(values), METHODS, no_edits)))
     levels = read_levels(out)
     print(_percent(levels[levels["chosen"]].drop(columns="chosen"), "accuracy", "balanced"), end="\n\n")
     print(_percent(read_shares(out), "source", *WAYS, *(f"{way}_{end}" for way in WAYS for end in ("low", "high"))))
@@ -104,7 +104,3 @@ def _percent(table: pd.DataFrame, *endings: str) -> str:
         if column.endswith(endings):
             shown[column] = (100 * shown[column]).map("{:.1f}".format)
     return shown.to_string(index=False)
-
-
-def _no_edits(key: str) -> Edit:
-    raise ShiftlabError(f"This task applies no edit, so {key!r} is of no use to it.")
