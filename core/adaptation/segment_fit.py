@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.adaptation.fit import SPREAD
+from core.adaptation.mean_teacher import batch_statistics, follow
 from core.adaptation.segment_batches import RareClasses, plain
 from core.adaptation.segment_mix import class_mix, jittered, pseudo_labels, strong
 from core.adaptation.segment_pixels import Scenes
@@ -81,7 +82,7 @@ class SegmentTraining:
         if self.lesson.target is None:
             return supervised, {}
         crops = plain(self.lesson.target, len(x), self.settings.crop, generator)
-        with torch.no_grad():
+        with torch.no_grad(), batch_statistics(self.teacher.network):
             said, sure = pseudo_labels(self.teacher.logits(crops), self.settings.confidence)
         mixed, labels, weight = class_mix((x, y), (crops, said.cpu()), sure, generator)
         mixed = strong(mixed, self.settings.jitter, self.settings.blur, generator)
@@ -180,14 +181,3 @@ def groups(network: nn.Module, settings: SegmentSettings) -> list[dict[str, Any]
 def pace(step: int, total: int, warm_up: int) -> float:
     """Share of the learning rate in update `step`: a linear rise, times a line down to 0 (poly schedule of power 1)."""
     return min(1.0, (step + 1) / (warm_up + 1)) * (1 - step / total)
-
-
-@torch.no_grad()
-def follow(teacher: nn.Module, student: nn.Module, keep: float) -> None:
-    """teacher ← keep · teacher + (1 − keep) · student, for weights and running statistics; counters are copied."""
-    of_student = student.state_dict()
-    for name, mean in teacher.state_dict().items():
-        if mean.is_floating_point():
-            mean.lerp_(of_student[name], 1 - keep)
-        else:
-            mean.copy_(of_student[name])

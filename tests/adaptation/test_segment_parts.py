@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from core.adaptation.mean_teacher import batch_statistics, follow
 from core.adaptation.segment_batches import RareClasses, class_shares, plain
-from core.adaptation.segment_fit import follow, groups, losses, pace
+from core.adaptation.segment_fit import groups, losses, pace
 from core.adaptation.segment_mix import class_mix, pseudo_labels, strong
 from core.adaptation.segment_overlays import colours, laid_over, legend, legend_picture
 from core.adaptation.segment_pixels import Scenes, mapped_scenes
@@ -104,6 +105,15 @@ def test_the_head_learns_faster_and_biases_do_not_decay(segmenter):
     found = groups(segmenter.network, SegmentSettings(head_factor=10.0, weight_decay=0.5))
     assert {(group["factor"], group["weight_decay"]) for group in found} == {(1.0, 0.5), (1.0, 0.0), (10.0, 0.5), (10.0, 0.0)}
     assert sum(len(group["params"]) for group in found) == len(list(segmenter.network.parameters()))
+
+
+def test_a_teacher_normalises_by_the_batch_and_keeps_nothing_of_it():
+    norm = torch.nn.BatchNorm2d(2).eval()
+    dark = torch.randn(4, 2, 8, 8, generator=generator()) - 5
+    with batch_statistics(norm):
+        seen = norm(dark)
+    assert seen.mean().abs() < 1e-5 and (norm.running_mean == 0).all() and (norm.running_var == 1).all()
+    assert not norm.training and norm.momentum == 0.1 and torch.allclose(norm(dark), dark, atol=1e-3)
 
 
 def test_pixels_without_a_class_have_no_loss(segmenter):
