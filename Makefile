@@ -18,7 +18,7 @@ help:
 run: $(VENV)/.run-ready
 	$(BIN)/python app.py $(FLAGS)
 
-# Two workers: one walks the page (tests/browser/conftest.py), the other does the rest. FLAGS="-n 0" runs one test after the other.
+# Two workers, both of which walk the page (tests/browser/conftest.py) and share the rest. FLAGS="-n 0" runs one test after the other.
 test: $(VENV)/.test-ready
 	$(BIN)/python tests/browser/get_browser.py
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(FLAGS)
