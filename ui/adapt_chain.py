@@ -71,7 +71,7 @@ class Seen(Told):
 
 def chain_of(lab: Any, shelf: SetShelf, id: str) -> Chain:
     """Everything about a set by its id."""
-    entry = next((entry for entry in shelf.entries() if entry.id == id), None)
+    entry = shelf.entry(id)
     if entry is None or not entry.ready:
         return Chain(entry)
     choices = shelf.choices(id)

@@ -152,7 +152,8 @@ class SetStep:
         return self.lab.base.image_size
 
     def _ready(self, id: str) -> bool:
-        return any(entry.id == id and entry.ready for entry in self.shelf.entries())
+        entry = self.shelf.entry(id)
+        return entry is not None and entry.ready
 
     def _need(self, seen: Seen) -> None:
         if not self._ready(seen.set):

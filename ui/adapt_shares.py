@@ -160,11 +160,12 @@ class SharesPart:
 
     def _target_name(self, chain: Chain) -> str:
         shelf, id = self._target(chain)
-        return next((entry.name for entry in shelf.entries() if entry.id == id), id)
+        entry = shelf.entry(id)
+        return entry.name if entry is not None else id
 
     def _read_again(self, chain: Chain) -> None:
         """Begins the reading of target pictures anew where the lab ended in it, and says so."""
-        entry = next((entry for entry in self.targets.entries() if entry.id == chain.choices.unlabelled), None)
+        entry = self.targets.entry(chain.choices.unlabelled)
         if entry is not None and entry.state == "interrupted":
             self.targets.read_again(entry.id)
             raise ShiftlabError("The target pictures were not read to the end. They are being read now; start when they are there.")

@@ -92,6 +92,10 @@ class SetShelf:
         found = sorted(folders, key=lambda folder: (folder / FACTS).stat().st_mtime_ns, reverse=True)
         return [_entry(folder, told.get(folder.name)) for folder in found]
 
+    def entry(self, id: str) -> SetEntry | None:
+        """One of `entries`; None where there is none of that id."""
+        return next((entry for entry in self.entries() if entry.id == id), None)
+
     def bring(self, path: Path, name: str) -> str:
         """Takes a ZIP into the lab and begins to read it. Returns the set's id."""
         id = new_run_id()

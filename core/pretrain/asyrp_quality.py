@@ -119,7 +119,7 @@ def ship(name: str, judge: Judge, options: argparse.Namespace, context: Context)
     updates = STOPS[name].updates
     edit = trained_states(name, [updates], options, context)[updates]
     (row,), _ = measured([edit], use_of(name), [1.0], judge, options, context)
-    told = {name: float(row[column]) for name, column in ON_CARD.items()}
+    told = {metric: float(row[column]) for metric, column in ON_CARD.items()}
     note = f"python -m core.pretrain.asyrp_quality {name}; {edit.card.note}; measured on {options.count} unseen portraits"
     card = edit.card.model_copy(update={"metrics": {**edit.card.metrics, **told}, "note": note})
     photos, _ = pairs_of(LEARNED[name], context.base.image_size)
@@ -137,8 +137,8 @@ def report(shipped: list[dict[str, Any]], used: list[dict[str, Any]], options: a
     others = f"\n## Used otherwise\n\n{pd.DataFrame(used).to_markdown(index=False, floatfmt='.3f')}\n" if used else ""
     return f"""# Asyrp's edits
 
-`{command_line("core.pretrain.asyrp_quality")}`: {options.count} unseen portraits each, {options.steps} generation steps, though
-trained from t = {COMMON["return_step"]}; features are shifted down to t = {COMMON["t_edit"]}.
+`{command_line("core.pretrain.asyrp_quality")}`: {options.count} unseen portraits each, {options.steps} generation steps from the t of
+the table; trained from t = {COMMON["return_step"]}. Features are shifted down to t = {COMMON["t_edit"]}.
 The judge reads the target and the other attributes; perceptual: {context.perceptual.name}. The direction learned from is that of
 pictures of the same people with and without the attribute. A strip of each edit lies beside this file.
 

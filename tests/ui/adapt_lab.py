@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pandas as pd
 from PIL import ImageOps
 
@@ -21,6 +22,8 @@ from core.jobs.tasks import Task
 from core.types import ShiftlabError
 from tests.adaptation.helpers import split_set
 from tests.ui.fake_lab import FakeLab
+from ui.adapt_tab import AdaptTab
+from ui.state import create_shared
 
 
 @dataclass
@@ -113,3 +116,13 @@ def audited(row: Row, names: list[str]) -> None:
     table.loc[0, ["classifier", "clip"]] = 0.1
     table.to_csv(Path(row.folder) / AUDIT, index=False)
     row.state = "done"
+
+
+def adapt_tab(home: Path) -> AdaptTab:
+    """The tab on a page of its own, wired, over a lab with this home."""
+    with gr.Blocks() as page:
+        shared = create_shared(page)
+        with gr.Tabs() as shared.tabs, gr.Tab("Adapt", id="adapt") as shared.tab["adapt"]:
+            tab = AdaptTab(AdaptLab(home), shared)
+            tab.wire()
+    return tab

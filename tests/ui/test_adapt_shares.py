@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import gradio as gr
 import pandas as pd
 import pytest
 import torch
@@ -24,11 +23,9 @@ from tests.adaptation.helpers import write_set
 from tests.jobs.helpers import wait_until
 from tests.jobs.test_sets import zipped
 from tests.tiny import write_models
-from tests.ui.adapt_lab import AdaptLab, Row, carry, put_set
+from tests.ui.adapt_lab import Row, adapt_tab, carry, put_set
 from tests.ui.test_adapt_tab import Guest, with_chain
 from ui.adapt_shares_show import Estimated, estimate_html, plan_html, verdicts
-from ui.adapt_tab import AdaptTab
-from ui.state import create_shared
 
 COUNT = 20
 
@@ -42,11 +39,7 @@ def tools(tmp_path_factory):
 @pytest.fixture
 def guest(tmp_path):
     """A visitor with a set of two classes, and a true target of which three in four are bright."""
-    with gr.Blocks() as page:
-        shared = create_shared(page)
-        with gr.Tabs() as shared.tabs, gr.Tab("Adapt", id="adapt") as shared.tab["adapt"]:
-            tab = AdaptTab(AdaptLab(tmp_path / "home"), shared)
-            tab.wire()
+    tab = adapt_tab(tmp_path / "home")
     put_set(tab.shelf, tmp_path / "in", COUNT)
     target = write_set(tmp_path / "target", COUNT, seed=9)
     for path in sorted((target / "no").iterdir())[: 2 * COUNT // 3]:

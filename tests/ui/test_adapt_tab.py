@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gradio as gr
 import pytest
 
 from core.adaptation.jobs import ClassifyTask, in_foreground
 from core.jobs.tasks import Tools
 from core.methods import METHODS
 from core.types import Context
-from tests.ui.adapt_lab import AdaptLab, audited, carry, put_set
+from tests.ui.adapt_lab import adapt_tab, audited, carry, put_set
 from ui.adapt_chain import Seen
 from ui.adapt_tab import AdaptTab
-from ui.state import create_shared
 
 
 def controls(tab):
@@ -58,12 +56,7 @@ class Guest:
 
 @pytest.fixture
 def tab(tmp_path):
-    with gr.Blocks() as page:
-        shared = create_shared(page)
-        with gr.Tabs() as shared.tabs, gr.Tab("Adapt", id="adapt") as shared.tab["adapt"]:
-            made = AdaptTab(AdaptLab(tmp_path / "home"), shared)
-            made.wire()
-    return made
+    return adapt_tab(tmp_path / "home")
 
 
 @pytest.fixture
