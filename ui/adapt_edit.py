@@ -16,6 +16,7 @@ from ui.adapt_read import index_of, small
 from ui.edit_method import NONE, MethodView
 from ui.forms import Form, build_form, settings_from
 from ui.methods import about, line_html
+from ui.numbers import number
 from ui.prompts import load_presets
 
 PROMPTS = ("reference_prompt", "target_prompt")
@@ -193,7 +194,7 @@ def tried_html(images: Any, result: EditResult) -> str:
     """Before and after, a pair a picture, with what was scored."""
     cells = ""
     for before, after, scores in zip(to_pils(images), to_pils(result.images), result.scores, strict=True):
-        told = f"identity {scores['identity']:.2f}" if "identity" in scores else ""
+        told = f"identity {number(scores['identity'])}" if "identity" in scores else ""
         cells += (
             f'<figure class="pair"><span class="pair-sides"><img src="{small(before)}" alt="before"><img src="{small(after)}" alt="after">'
             f"</span><figcaption>{told}</figcaption></figure>"

@@ -16,6 +16,7 @@ from core.data.labelled import png_names
 from core.types import ShiftlabError
 from ui.adapt_chain import Chain
 from ui.adapt_read import index_of, manifest_of, small
+from ui.numbers import number
 
 IDENTITY, SUSPICION = "Worst identity first", "Most suspicious first"
 PAGE = 24  # pairs that are shown at first, and added by “More”
@@ -56,7 +57,7 @@ def _pair_html(chain: Chain, name: str, marked: pd.DataFrame | None, settings: A
     row = manifest_of(chain.adapted).loc[name]
     before, after = _sides(chain.index, chain.adapted, row["source"], name)
     label = str(row[f"label {chain.choices.column}"])
-    told = [f"{chain.choices.column}: {label or '(none)'}"] + ([f"identity {row['identity']:.2f}"] if "identity" in row else [])
+    told = [f"{chain.choices.column}: {label or '(none)'}"] + ([f"identity {number(row['identity'])}"] if "identity" in row else [])
     if marked is None or name not in marked.index:
         return _cell(before, after, escape(" · ".join(told)))
     words = f"<span>{escape(told[0])}</span>{_witnesses_html(marked.loc[name], settings)}"

@@ -14,6 +14,7 @@ from core.types import ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates
 from ui.adapt_read import index_of, tables_of
 from ui.adapt_tables import PUBLISHED_HTML, tables_html
+from ui.numbers import number
 
 FILES = {  # elem_id: (button, what is in it)
     "html": ("HTML", "one page with curves, tables, pairs and every setting; it needs nothing beside it"),
@@ -80,7 +81,7 @@ def verdict(accuracies: Any) -> str:
         if ("source", domain) in found and ("adapted", domain) in found:
             before, after = found["source", domain], found["adapted", domain]
             oracle = f"; the oracle reaches {found['target', domain]:.1f} %" if ("target", domain) in found else ""
-            return f"On {name}, accuracy goes from {before:.1f} to {after:.1f} %, {after - before:+.1f} points{oracle}."
+            return f"On {name}, accuracy goes from {before:.1f} to {after:.1f} %, {number(after - before, '+.1f')} points{oracle}."
     return "Only one kind of classifier was trained, so nothing is compared."
 
 

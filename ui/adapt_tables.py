@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.adaptation.figures import COLOURS, NAMES, TESTS
 from core.adaptation.report import PUBLISHED
+from ui.numbers import number
 
 PUBLISHED_HTML = (
     '<p class="help published"><b>Published</b> (faces of 256 pixels, trained on 1,200, target test from the same generator): '
@@ -46,8 +47,8 @@ def _accuracy(row: dict) -> str:
 
 
 def _gain(row: dict) -> str:
-    return f"<b>{100 * row['gain']:+.1f}</b> {_interval(row)} <small>p = {row['p']:.2g}</small>"
+    return f"<b>{number(100 * row['gain'], '+.1f')}</b> {_interval(row)} <small>p = {row['p']:.2g}</small>"
 
 
 def _interval(row: dict) -> str:
-    return f"<small>{100 * row['low']:.1f} … {100 * row['high']:.1f}</small>"
+    return f"<small>{number(100 * row['low'], '.1f')} … {number(100 * row['high'], '.1f')}</small>"

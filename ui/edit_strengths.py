@@ -12,6 +12,7 @@ from core.data.images import to_pil
 from core.data.pictures import enlarge
 from core.types import Settings, StepEvent
 from ui.forms import bounds
+from ui.numbers import number
 from ui.requests import Plan
 
 FIELD = "strength"
@@ -46,5 +47,5 @@ def strength_pictures(lab: Any, plan: Plan, is_current: Any) -> Iterator[list[tu
                 return
             if isinstance(event, StepEvent) and event.images is not None:
                 value = values[len(strip)]
-                strip.append((enlarge(to_pil(event.images[0]), THUMBNAIL), f"{value:+g}" if value else "0"))
+                strip.append((enlarge(to_pil(event.images[0]), THUMBNAIL), number(value, "+g") if value else "0"))
                 yield list(strip)

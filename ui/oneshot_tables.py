@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.adaptation.figures import COLOURS, NAMES, TESTS
 from core.adaptation.segment_report import PUBLISHED
+from ui.numbers import number
 from ui.oneshot_read import gains_of, mious_of
 
 
@@ -33,7 +34,7 @@ def verdict(table: pd.DataFrame) -> str:
             before, after = found["source", domain], found[arm, domain]
             beside = arm == "generated" and ("one_shot", domain) in found
             control = f"; the one image alone reaches {found['one_shot', domain]:.1f} %" if beside else ""
-            return f"mIoU {TESTS[domain]} goes from {before:.1f} to {after:.1f} %, {after - before:+.1f} points{control}."
+            return f"mIoU {TESTS[domain]} goes from {before:.1f} to {after:.1f} %, {number(after - before, '+.1f')} points{control}."
     return "mIoU of what is finished"
 
 
@@ -57,4 +58,5 @@ def _number(row: dict[str, Any] | None, what: str) -> str:
     if row is None:
         return ""
     sign = "+" if what == "gain" else ""
-    return f"<b>{100 * row[what]:{sign}.1f}</b> <small>{100 * row['low']:.1f} … {100 * row['high']:.1f}</small>"
+    low, high = (number(100 * row[end], ".1f") for end in ("low", "high"))
+    return f"<b>{number(100 * row[what], f'{sign}.1f')}</b> <small>{low} … {high}</small>"

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from ui.numbers import number
+
 IDENTITY, DIRECTION, PERCEPTUAL, PSNR = "identity", "s_dir", "perceptual", "psnr"
 
 
@@ -25,16 +27,15 @@ def identity_html(score: float | None, identity: Any) -> str:
         return _unbounded(score, identity)
     floor, ceiling = float(identity.floor), float(identity.ceiling)
     place = place_between(score, floor, ceiling)
-    shown_floor = round(floor, 2) + 0.0  # never "-0.00"
     said = "nearer to the same person" if place >= 50 else "nearer to another person"
     return (
         '<div class="identity" role="meter" '
-        f'aria-label="Identity score" aria-valuemin="{shown_floor:.2f}" aria-valuemax="{ceiling:.2f}" aria-valuenow="{score:.2f}">'
-        f'<div class="identity-head"><span class="name">Identity</span><span class="value">{score:.2f}</span>'
+        f'aria-label="Identity score" aria-valuemin="{floor:.2f}" aria-valuemax="{ceiling:.2f}" aria-valuenow="{score:.2f}">'
+        f'<div class="identity-head"><span class="name">Identity</span><span class="value">{number(score)}</span>'
         f'<span class="said">{said}</span></div>'
         f'<div class="track"><span class="fill" style="width:{place:.1f}%"></span>'
         f'<span class="middle"></span><span class="marker" style="left:{place:.1f}%"></span></div>'
-        f'<div class="ends"><span title="mean score of two different people">floor {shown_floor:.2f} · other people</span>'
+        f'<div class="ends"><span title="mean score of two different people">floor {number(floor)} · other people</span>'
         f'<span title="mean score of two pictures of one person">same person · {ceiling:.2f} ceiling</span></div></div>'
     )
 
@@ -51,7 +52,7 @@ def _unbounded(score: float, identity: Any) -> str:
     why = identity.card.get("bounds", "Floor and ceiling of this encoder were not measured, so the number has no scale yet.")
     return (
         '<div class="identity none"><div class="identity-head"><span class="name">Identity</span>'
-        f'<span class="value">{score:.2f}</span><span class="said">a cosine without a scale</span></div>'
+        f'<span class="value">{number(score)}</span><span class="said">a cosine without a scale</span></div>'
         f'<div class="track"></div><div class="ends"><span>{escape(why)}</span></div></div>'
     )
 
@@ -66,16 +67,16 @@ def _no_score(title: str, why: str) -> str:
 def _numbers(scores: Mapping[str, float], timing: Mapping[str, float], perceptual: Any) -> str:
     extractor = escape(str(getattr(perceptual, "name", "perceptual distance")))
     cells = [
-        _cell("S_dir", scores.get(DIRECTION), "{:.2f}", "how well the change follows the direction between the prompts; at most 1"),
-        _cell("Distance", scores.get(PERCEPTUAL), "{:.2f}", f"perceptual distance to the picture before, by {extractor}", extractor),
-        _cell("PSNR", scores.get(PSNR), "{:.1f} dB", "likeness to the picture before, pixel by pixel; higher is closer"),
+        _cell("S_dir", scores.get(DIRECTION), ".2f", "how well the change follows the direction between the prompts; at most 1"),
+        _cell("Distance", scores.get(PERCEPTUAL), ".2f", f"perceptual distance to the picture before, by {extractor}", extractor),
+        _cell("PSNR", scores.get(PSNR), ".1f", "likeness to the picture before, pixel by pixel; higher is closer", unit=" dB"),
         _time(timing),
     ]
     return f'<dl class="numbers">{"".join(cells)}</dl>'
 
 
-def _cell(name: str, value: float | None, form: str, help_line: str, small: str = "") -> str:
-    shown = "–" if value is None or math.isnan(value) else form.format(value)
+def _cell(name: str, value: float | None, form: str, help_line: str, small: str = "", unit: str = "") -> str:
+    shown = "–" if value is None or math.isnan(value) else number(value, form) + unit
     note = f"<small>{small}</small>" if small else ""
     return f'<div title="{escape(help_line)}"><dt>{name}</dt><dd>{shown}{note}</dd></div>'
 
@@ -84,4 +85,4 @@ def _time(timing: Mapping[str, float]) -> str:
     """Seconds of all phases together; "cached" where no inversion was needed."""
     seconds = sum(value for name, value in timing.items() if name not in ("cached", "total"))
     note = "cached" if timing.get("cached") else ""
-    return _cell("Time", timing.get("total", seconds), "{:.1f} s", "of this result; cached: no inversion was needed", note)
+    return _cell("Time", timing.get("total", seconds), ".1f", "of this result; cached: no inversion was needed", note, " s")

@@ -19,5 +19,6 @@ def status_html(status: Any) -> str:
     job = escape(str(status.job)) if status.job else "nothing is running"
     return (
         f'<header class="top">{MARK}<h1>Shiftlab</h1><div class="loaded">{loaded}</div>'
-        f'<div class="running{" busy" if status.job else ""}" role="status"><span class="dot"></span>{job}</div></header>'
+        f'<div class="running{" busy" if status.job else ""}" role="status"><span class="dot"></span>'
+        f'<span class="what" title="{job}">{job}</span></div></header>'
     )

@@ -19,7 +19,7 @@ from core.adaptation.fit import Arm, fit, predictions
 from core.adaptation.pixels import Pictures, chosen, mapped
 from core.data.labelled import LabelledSet
 from core.data.text_files import write_text
-from core.methods.walks import stoppable
+from core.methods.walks import retold, stoppable
 from core.types import Context, ShiftlabError, StepEvent
 
 ArmName = Literal["source", "adapted", "both", "audited", "target"]
@@ -118,13 +118,12 @@ def _one(
     """One classifier to its end; its steps are counted through all of them."""
     before, total = place * settings.epochs, runs * settings.epochs
     walk = fit(arm, classes, size, settings, seed, context, before)
-    while True:
-        try:
-            epoch, numbers = next(walk)
-        except StopIteration as end:
-            _keep(end.value, arm, seed, folder)
-            return
-        yield StepEvent(PHASE.format(arm.name), before + epoch, total, {"seed": seed, "epoch": epoch, **numbers})
+
+    def told(step: tuple[int, dict[str, float]]) -> StepEvent:
+        epoch, numbers = step
+        return StepEvent(PHASE.format(arm.name), before + epoch, total, {"seed": seed, "epoch": epoch, **numbers})
+
+    _keep((yield from retold(walk, told)), arm, seed, folder)
 
 
 def _keep(found: Classifier, arm: Arm, seed: int, folder: Path) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.adaptation.results import DOMAINS, band
+from core.adaptation.results import DOMAINS, SHARES, band
 
 # Mid tones: each at least 3:1 against white and against near black.
 COLOURS = {  # of the arms of every comparison, in the order in which they are drawn
@@ -19,7 +19,6 @@ NAMES = {
     "source": "source only", "adapted": "adapted", "both": "source and adapted", "audited": "adapted, audited",
     "one_shot": "the one image", "generated": "generated images", "target": "target (oracle)",
 }  # fmt: skip
-SHARES = ("accuracy", "miou")  # metrics that are shown in percent
 TESTS = {"source": "on source", "target": "on target", "adapted": "on adapted"}
 NOTHING = "rgba(0,0,0,0)"
 GRID = "rgba(138, 133, 128, 0.22)"
@@ -51,13 +50,13 @@ def _arms(table: pd.DataFrame) -> list[str]:
 
 def _add(figure: go.Figure, line: pd.DataFrame, arm: str, place: int) -> None:
     colour, epochs = COLOURS[arm], list(line.index)
-    low, high = list(line["mean"] - line["sd"]), list(line["mean"] + line["sd"])
+    low, high = list(line["low"]), list(line["high"])
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     shared = {"legendgroup": arm, "x": epochs}
     if any(line["sd"] > 0):
         figure.add_scatter(
             x=epochs + epochs[::-1], y=high + low[::-1], fill="toself", fillcolor=f"rgba({red}, {green}, {blue}, 0.18)",
-            line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=arm, row=1, col=place,
+            mode="lines", line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=arm, row=1, col=place,
         )  # fmt: skip
     figure.add_scatter(
         **shared, y=list(line["mean"]), name=NAMES[arm], showlegend=place == 1, mode="lines+markers", line={"color": colour, "width": 2.5},
@@ -77,7 +76,7 @@ def curves_png(table: pd.DataFrame, title: str = "", metric: str = "accuracy", b
         for arm in _arms(table):
             line = band(table, arm, f"{domain}_{metric}", by)
             axis.plot(line.index, line["mean"], color=COLOURS[arm], label=NAMES[arm], marker="o", markersize=3)
-            axis.fill_between(line.index, line["mean"] - line["sd"], line["mean"] + line["sd"], color=COLOURS[arm], alpha=0.18, linewidth=0)
+            axis.fill_between(line.index, line["low"], line["high"], color=COLOURS[arm], alpha=0.18, linewidth=0)
         axis.set(title=TESTS[domain], xlabel=by)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)

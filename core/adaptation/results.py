@@ -24,6 +24,7 @@ RESAMPLES = 2000
 DRAWN_AT_ONCE = 2_000_000  # numbers of a resampling that stand in memory
 PREFIX = PHASE.format("")
 DOMAINS = ("source", "target", "adapted")
+SHARES = ("accuracy", "miou")  # metrics between 0 and 1, shown in percent
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,11 @@ def curves(folder: Path) -> pd.DataFrame:
 
 
 def band(table: pd.DataFrame, arm: str, metric: str, by: str = "epoch") -> pd.DataFrame:
-    """Mean and standard deviation over seeds, by epoch, of one column of `curves`: columns mean, sd (0 with one seed)."""
+    """Over seeds, by epoch, of one column of `curves`: mean, sd (0 with one seed), and low and high, mean ± sd as far as there can be."""
     groups = table[table["arm"] == arm].groupby(by)[metric]
-    return pd.DataFrame({"mean": groups.mean(), "sd": groups.std().fillna(0.0)})
+    mean, sd = groups.mean(), groups.std().fillna(0.0)
+    most = 1.0 if metric.endswith(SHARES) else None
+    return pd.DataFrame({"mean": mean, "sd": sd, "low": (mean - sd).clip(0.0), "high": (mean + sd).clip(upper=most)})
 
 
 def finished(folder: Path) -> dict[str, list[int]]:

@@ -25,14 +25,14 @@ from PIL import ImageOps
 from safetensors.torch import save_file
 
 from core.adaptation.classify import PHASE
-from core.adaptation.segment_fit import Lesson, SegmentTraining, fit_segmenter, matrices, measured
+from core.adaptation.segment_fit import Lesson, Numbers, SegmentTraining, fit_segmenter, matrices, measured
 from core.adaptation.segment_overlays import overlays
 from core.adaptation.segment_pixels import Scenes, check_crop, mapped_scenes
 from core.adaptation.segment_settings import SegmentSettings
 from core.adaptation.segmenter import Segmenter, class_names, load_segmenter, new_segmenter
 from core.data.images import decode_image
 from core.data.segmented import SegmentedImage, SegmentedSet, held_out
-from core.methods.walks import stoppable
+from core.methods.walks import retold, stoppable
 from core.models.segformer import check_side
 from core.types import Context, ShiftlabError, StepEvent
 
@@ -152,15 +152,15 @@ def _one(
     check_side(first.network, settings.crop)
     training, began = SegmentTraining(lesson, first, settings, seed), time.perf_counter()
     walk = fit_segmenter(training, f"{lesson.name}-{seed}", where[0], context)
-    while True:
-        try:
-            step, numbers = next(walk)
-        except StopIteration as end:
-            _keep(end.value, lesson, seed, time.perf_counter() - began, folder, context)
-            return
+
+    def told(at: tuple[int, Numbers]) -> StepEvent:
+        step, numbers = at
         shown = overlays(training.teacher, _shown(lesson)) if numbers else None
         numbers = {"seed": seed, "iteration": step, **numbers} if numbers else {}
-        yield StepEvent(PHASE.format(lesson.name), where[0] + step, where[1], numbers, shown)
+        return StepEvent(PHASE.format(lesson.name), where[0] + step, where[1], numbers, shown)
+
+    found = yield from retold(walk, told)
+    _keep(found, lesson, seed, time.perf_counter() - began, folder, context)
 
 
 def _taken_over(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ from core.adaptation.share_probe import ADAPTED, SOURCE, Found, best_at, judge, 
 from core.data.labelled import LabelledSet
 from core.data.text_files import write_text
 from core.methods.fields import setting
-from core.methods.walks import stop_if_asked, stoppable
+from core.methods.walks import retold, stop_if_asked, stoppable
 from core.types import Context, Settings, ShiftlabError, StepEvent
 
 LEVELS, SHARES = "levels.csv", "shares.csv"
@@ -79,7 +80,7 @@ def survey(question: Survey, settings: ShareSettings, folder: Path, context: Con
         features = {}
         for name in seen.sets:
             if name != TARGET:
-                features[name] = yield from _counted(seen.features(name, t), done, whole)
+                features[name] = yield from retold(seen.features(name, t), partial(_in_whole, before=done, whole=whole))
                 done += len(seen.sets[name])
         for column in question.columns:
             stop_if_asked(context)
@@ -87,7 +88,7 @@ def survey(question: Survey, settings: ShareSettings, folder: Path, context: Con
     best = {column: min((one for one in found if one.column == column), key=lambda one: one.loss) for column in question.columns}
     tables = []
     for one in best.values():
-        target = yield from _counted(seen.features(TARGET, one.t), done, whole)
+        target = yield from retold(seen.features(TARGET, one.t), partial(_in_whole, before=done, whole=whole))
         held = yield from seen.features(judge(seen.sets), one.t)
         done += len(target)
         tables.append(share_rows(one, target, held, seen.sets))
@@ -127,14 +128,9 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def _counted(walk: Generator[StepEvent, None, Tensor], before: int, whole: int) -> Generator[StepEvent, None, Tensor]:
-    """The same walk; its pictures come after `before` others, of `whole` in all."""
-    while True:
-        try:
-            event = next(walk)
-        except StopIteration as end:
-            return end.value
-        yield replace(event, step=before + event.step, total=whole)
+def _in_whole(event: StepEvent, before: int, whole: int) -> StepEvent:
+    """An event whose pictures come after `before` others, of `whole` in all."""
+    return replace(event, step=before + event.step, total=whole)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -15,7 +16,7 @@ from core.process.sampling import batch_t, generate, last
 from core.process.timesteps import lab_timesteps, paper_timesteps
 from core.types import Context, EpsModel, StepEvent, Stopped, Trajectory
 
-T = TypeVar("T")
+S, T = TypeVar("S"), TypeVar("T")
 INVERSION_BATCH = 16  # images inverted together
 
 
@@ -47,6 +48,17 @@ def stoppable(walk: Generator[StepEvent, None, T], context: Context) -> Generato
             stop_if_asked(context)
 
 
+def retold(walk: Generator[S, None, T], tell: Callable[[S], StepEvent]) -> Generator[StepEvent, None, T]:
+    """The same walk, each of its steps told as an event of the whole that it is a part of."""
+    with closing(walk):
+        while True:
+            try:
+                step = next(walk)
+            except StopIteration as end:
+                return end.value
+            yield tell(step)
+
+
 @torch.no_grad()
 def generated(eps_model: EpsModel, latent: Tensor, timesteps: Sequence[int], context: Context) -> Tensor:
     """Deterministic generation to its end, without gradient: latent `(B, 3, H, W)` at timesteps[-1] → images `(B, 3, H, W)`."""
@@ -66,22 +78,17 @@ def start_latents(
     parts, known = images.split(INVERSION_BATCH), 0
     latents = []
     for place, part in enumerate(parts):
-        walk = invert_cached(context.base, part, timesteps, context.store, context.lock)
-        trajectory, found = yield from _counted(walk, place, len(parts), context)
+        stop_if_asked(context)
+        walk = stoppable(invert_cached(context.base, part, timesteps, context.store, context.lock), context)
+        trajectory, found = yield from retold(walk, partial(_in_whole, place=place, parts=len(parts)))
         latents.append(_latent_at(trajectory, return_step, context))
         known += found
     return torch.cat(latents), known == len(images)
 
 
-def _counted(walk: Iterator[StepEvent], place: int, parts: int, context: Context) -> Generator[StepEvent, None, tuple[Trajectory, int]]:
-    """Events of one of several equal walks, numbered through all of them. Returns what the walk returns."""
-    while True:
-        stop_if_asked(context)
-        try:
-            event = next(walk)
-        except StopIteration as end:
-            return end.value
-        yield StepEvent(event.phase, place * event.total + event.step, parts * event.total)
+def _in_whole(event: StepEvent, place: int, parts: int) -> StepEvent:
+    """An event of one of several equal walks, numbered through all of them."""
+    return StepEvent(event.phase, place * event.total + event.step, parts * event.total)
 
 
 @torch.no_grad()

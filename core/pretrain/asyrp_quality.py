@@ -30,7 +30,7 @@ from core.pretrain.asyrp_states import COMMON, LEARNED, STOPS, pairs_of, trained
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import command_line
 from core.pretrain.edit_quality import CHUNK, UNSEEN_SEED, kept, reached
-from core.pretrain.edits import Recipe, _pair, context_of
+from core.pretrain.edits import Recipe, context_of, field_and_number
 from core.types import Context, Edit, EditRequest, EditResult
 from core.worlds import portraits as world
 
@@ -154,7 +154,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=64, help="unseen portraits")
     parser.add_argument("--steps", type=int, default=25, help="generation steps")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
-    parser.add_argument("--set", type=_pair, action="append", default=[], metavar="FIELD=NUMBER", help="a setting other than the recipe's")
+    parser.add_argument("--set", type=field_and_number, action="append", default=[], metavar="FIELD=NUMBER", help="instead of the recipe's")
     parser.add_argument("--tag", default="", help="in the pictures' names, for trials")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the embedded models")
     parser.add_argument("--edits", type=Path, default=Path("checkpoints/edits"), help="folder of shipped edits")

@@ -127,7 +127,7 @@ def _report(event: StepEvent, unseen: Tensor, sheet: Path) -> None:
         print(f"{event.phase} {event.step}/{event.total} {numbers}", flush=True)
 
 
-def _pair(text: str) -> tuple[str, float]:
+def field_and_number(text: str) -> tuple[str, float]:
     name, value = text.split("=")
     return name, float(value)
 
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--how", choices=("eight_bit", "half", "full"), default="eight_bit", help="how the difference to the base is kept")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; default: all")
     parser.add_argument("--tag", default="", help="put before the file's name, for trials")
-    parser.add_argument("--set", type=_pair, action="append", default=[], metavar="FIELD=NUMBER", help="a setting other than the recipe's")
+    parser.add_argument("--set", type=field_and_number, action="append", default=[], metavar="FIELD=NUMBER", help="instead of the recipe's")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -6,6 +6,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.adaptation.adapt import FACTS
@@ -55,6 +56,15 @@ def test_curves_and_their_band(folder):
     line = band(table, "source", "target_accuracy")
     assert line.loc[1, "mean"] == pytest.approx(0.59) and line.loc[1, "sd"] == pytest.approx(0.01)
     assert curves(folder / "nothing").empty
+
+
+def test_a_band_ends_where_shares_do():
+    table = pd.DataFrame({"arm": "source", "seed": [0, 1], "epoch": 1, "target_accuracy": [1.0, 0.9], "target_loss": [0.1, 2.0]})
+    assert band(table, "source", "target_accuracy")["high"].tolist() == [1.0]
+    loss = band(table, "source", "target_loss")
+    assert loss["low"].tolist() == [0.0] and loss["high"].item() > 2.0
+    shades = [trace for trace in curves_figure(table, "run").data if trace.fill == "toself"]
+    assert shades and all(trace.mode == "lines" for trace in shades)  # plotly would mark their corners in colours of its own
 
 
 def test_mcnemar_is_exact():
