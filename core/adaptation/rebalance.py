@@ -32,7 +32,7 @@ ROUNDS, CLOSE = 200, 1e-9  # of raking; shares that are this close are met
 Group = tuple[str, ...]  # values of the label and of the attributes
 
 
-def rebalanced(labelled: LabelledSet, shares: Shares, label: str, how: How = "subsample", seed: int = 0) -> LabelledSet:
+def rebalanced(labelled: LabelledSet, shares: Shares, label: str, how: How = "resample", seed: int = 0) -> LabelledSet:
     """The set with a training split that has these shares; a picture that was taken k times stands in it k times. Its report says so.
 
     shares: column → value → share, of one or more columns; pictures that lack one of these labels are left out of the training split.
@@ -72,7 +72,7 @@ def manifest_of(before: LabelledSet, after: LabelledSet) -> str:
     return text.getvalue()
 
 
-def write_rebalanced(labelled: LabelledSet, shares: Shares, label: str, index: Path, how: How = "subsample", seed: int = 0) -> LabelledSet:
+def write_rebalanced(labelled: LabelledSet, shares: Shares, label: str, index: Path, how: How = "resample", seed: int = 0) -> LabelledSet:
     """`rebalanced`, saved as an index at `index` (.jsonl) with the manifest beside it (.csv). Returns the set."""
     found = rebalanced(labelled, shares, label, how, seed)
     write_text(index.with_suffix(".csv"), manifest_of(labelled, found))

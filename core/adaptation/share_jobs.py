@@ -47,7 +47,7 @@ class SharesTask(Task):
 
 
 def rebalanced_by(
-    index: Path, table: pd.DataFrame, label: str, out: Path, way: str = "em", how: How = "subsample", seed: int = 0
+    index: Path, table: pd.DataFrame, label: str, out: Path, way: str = "em", how: How = "resample", seed: int = 0
 ) -> LabelledSet:
     """The set of `index` with a training split that has the shares of `read_shares`' table, saved as an index at `out` (.jsonl).
 

@@ -47,7 +47,7 @@ REBALANCE_OPTIONS = [
     SET,
     option("shares", Path, Path("shares"), "Folder in which `shares` left its tables."),
     option("way", str, "em", f"Whose estimate: {', '.join(WAYS)}."),
-    option("how", str, "subsample", "subsample: nobody twice. resample: as many as there were, the scarce ones several times."),
+    option("how", str, "resample", "resample: as many as there were, the scarce ones several times. subsample: nobody twice, far fewer."),
     option("seed", int, 0, "Of the draw.", min=0),
     option("out", Path, Path("rebalanced.jsonl"), "File for the index; the manifest of what was taken goes beside it (.csv)."),
     option("column", str | None, None, "Label column to be learned, whose classes keep their shares.", show_default="the first"),

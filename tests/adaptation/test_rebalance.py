@@ -37,11 +37,11 @@ def table(found: LabelledSet) -> Counter[tuple[str, str]]:
 
 def test_a_subsample_has_the_shares_in_every_class_and_nobody_twice():
     source = with_hats(60, 140, 60, 140)  # glasses 30 %
-    found = rebalanced(source, {"glasses": {"yes": 0.8, "no": 0.2}}, "smiling")
+    found = rebalanced(source, {"glasses": {"yes": 0.8, "no": 0.2}}, "smiling", "subsample")
     assert table(found) == {("yes", "yes"): 60, ("yes", "no"): 15, ("no", "yes"): 60, ("no", "no"): 15}
     assert len({item.name for item in found.items}) == len(found)
-    assert rebalanced(source, {"glasses": {"yes": 0.8, "no": 0.2}}, "smiling").items == found.items
-    assert rebalanced(source, {"glasses": {"yes": 0.8, "no": 0.2}}, "smiling", seed=1).items != found.items
+    assert rebalanced(source, {"glasses": {"yes": 0.8, "no": 0.2}}, "smiling", "subsample").items == found.items
+    assert rebalanced(source, {"glasses": {"yes": 0.8, "no": 0.2}}, "smiling", "subsample", seed=1).items != found.items
 
 
 def test_what_went_with_the_label_goes_no_longer():
@@ -65,7 +65,7 @@ def test_the_label_may_have_shares_of_its_own():
     shares = {"smiling": {"yes": 0.25, "no": 0.75}}
     members = rebalanced(with_hats(60, 140, 60, 140), shares, "smiling", "resample").split("train")
     assert shares_in(members, 0) == {"no": 0.75, "yes": 0.25} and len(members) == 400
-    found = table(rebalanced(with_hats(60, 140, 60, 140), {**shares, "glasses": {"yes": 0.5, "no": 0.5}}, "smiling"))
+    found = table(rebalanced(with_hats(60, 140, 60, 140), {**shares, "glasses": {"yes": 0.5, "no": 0.5}}, "smiling", "subsample"))
     assert found == {("yes", "yes"): 20, ("yes", "no"): 20, ("no", "yes"): 60, ("no", "no"): 60}
 
 
@@ -105,4 +105,4 @@ def test_a_set_with_pictures_taken_twice_is_carried_across(context, tmp_path):
 )
 def test_what_cannot_be_is_said(shares, why):
     with pytest.raises(ShiftlabError, match=why):
-        rebalanced(with_hats(2, 2, 2, 2), shares, "smiling")
+        rebalanced(with_hats(2, 2, 2, 2), shares, "smiling", "subsample")
