@@ -94,7 +94,11 @@ class SetShelf:
 
     def entry(self, id: str) -> SetEntry | None:
         """One of `entries`; None where there is none of that id."""
-        return next((entry for entry in self.entries() if entry.id == id), None)
+        folder = self.root / id
+        known = Path(id).name == id and not id.startswith(".")  # it comes from the page, which may send anything
+        if not known or not (folder / FACTS).is_file():
+            return None
+        return _entry(folder, next((fetch for fetch in self._reader.list() if fetch.name == id), None))
 
     def bring(self, path: Path, name: str) -> str:
         """Takes a ZIP into the lab and begins to read it. Returns the set's id."""

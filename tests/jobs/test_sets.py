@@ -30,6 +30,8 @@ def test_a_zip_is_read_and_outlives_its_upload(tmp_path):
     assert shelf.entries() == [] and shelf.latest() == ""
     id = shelf.bring(path, "faces.zip")
     wait_until(lambda: shelf.entries()[0].ready)
+    assert shelf.entry(id) == shelf.entries()[0]
+    assert [shelf.entry(other) for other in ("", "..", f"../sets/{id}", f".{id}", "nobody's")] == [None] * 5
     path.unlink()
     again = SetShelf(tmp_path / "sets")
     labelled = again.load(again.latest())
