@@ -130,6 +130,16 @@ def measured(variant: str, seed: int, options: argparse.Namespace, context: Cont
     return row
 
 
+def ship(options: argparse.Namespace, context: Context, row: dict[str, float]) -> None:
+    """The base that SDFT tuned with the first seed becomes the lab's example, with its numbers on its card."""
+    edit = tuned_edit("SDFT", options.seeds[0], options, context)
+    note = f"{command_line('core.pretrain.sdft_quality')}; numbers of {options.count} free samples"
+    card = edit.card.model_copy(
+        update={"name": f"{options.domain.capitalize()} by SDFT", "metrics": {**edit.card.metrics, **row}, "note": note}
+    )
+    save_edit(options.ship / f"sdft_{options.domain}.safetensors", Edit(card, edit.weights), context.base.state_dict(), "eight_bit")
+
+
 def with_interval(values: Sequence[float]) -> str:
     """Mean ± half the width of the 95 % confidence interval of the mean; the value alone where there is one."""
     mean = float(np.mean(values))
@@ -181,6 +191,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("cache/sdft"), help="folder of edits, states and sheets")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; default: all")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/sdft.md"), help="the table")
+    parser.add_argument("--ship", type=Path, default=None, help="folder of shipped edits, for the base that SDFT tuned")
     return parser.parse_args(arguments)
 
 
@@ -196,6 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for variant in options.variants:
             rows.setdefault(variant, []).append(measured(variant, seed, options, context, measure))
         write_text(options.out, report(rows, measure, replace_seeds(options, seed)))
+    if options.ship and "SDFT" in options.variants:
+        ship(options, context, rows["SDFT"][0])
 
 
 def replace_seeds(options: argparse.Namespace, last: int) -> argparse.Namespace:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from core.data.edits import read_card
 from core.methods.sdft_settings import SDFTTune
 from core.models.judge import JudgeNetwork, save_judge
 from core.pretrain.sdft_quality import VARIANTS, main, parse, with_interval
@@ -31,11 +32,15 @@ def test_the_table_has_its_variants_and_names_its_extractors(folders, tmp_path, 
     assert " 0.000 " in lines["source model"]  # LPIPS to itself
     assert (tmp_path / "work" / "SDFT.png").is_file()
 
+    assert not (tmp_path / "edits").exists()  # nothing is shipped unless it is asked for
+
     before = (tmp_path / "sdft.md").read_text().splitlines()[-5:]
     capsys.readouterr()
-    main(folders)
+    main([*folders, "--ship", str(tmp_path / "edits")])
     assert "2/2" not in capsys.readouterr().out  # nothing was trained again
     assert (tmp_path / "sdft.md").read_text().splitlines()[-5:] == before
+    card = read_card(tmp_path / "edits" / "sdft_painting.safetensors")
+    assert (card.name, card.method, card.weights) == ("Painting by SDFT", "sdft", "eight_bit") and "FID" in card.metrics
 
 
 def test_every_variant_is_settings_of_sdft_and_no_two_are_alike():
