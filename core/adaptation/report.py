@@ -26,10 +26,13 @@ PUBLISHED = {  # the experiment that this follows: CelebA-HQ at 256 pixels, 1,20
     "adapted": {"source": 0.710, "target": 0.870},
 }
 PAIR_SIDE = 192
+HEAD = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;border-bottom:1px solid #ddd;text-align:right}
 th:first-child,td:first-child{text-align:left}pre{background:#f6f5f3;padding:1rem;overflow:auto}figure{display:inline-block;margin:.5rem}
-figcaption{font-size:.85rem;color:#666}img{max-width:100%}"""
+figcaption{font-size:.85rem;color:#666}img{max-width:100%}.wide{overflow-x:auto}
+.pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:1rem}.pairs figure{margin:0}"""
+SAID = {"only_this": "only this one right", "only_other": "only source only right"}  # columns of `comparisons`
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def percent(table: pd.DataFrame) -> pd.DataFrame:
         elif table[column].dtype.kind == "f":
             shown[column] = (100 * table[column]).map("{:.1f}".format)
         else:
-            shown[column] = table[column]
+            shown[SAID.get(column, column)] = table[column]
     return shown
 
 
@@ -86,7 +89,7 @@ def _page(study: Study, tables: dict[str, pd.DataFrame]) -> str:
         [{"trained on": arm, "tested on": domain, "accuracy": value} for arm, row in PUBLISHED.items() for domain, value in row.items()]
     )
     parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(study.title)}</title><style>{STYLE}</style>",
+        f"{HEAD}<title>{html.escape(study.title)}</title><style>{STYLE}</style>",
         f"<h1>{html.escape(study.title)}</h1><p>{html.escape(study.note)}</p>",
         "<h2>Accuracy, %</h2><p>Mean and sd over the seeds of finished classifiers; 95 % bootstrap over seeds and test pictures.</p>",
         table_html(tables["accuracies"]),
@@ -95,7 +98,7 @@ def _page(study: Study, tables: dict[str, pd.DataFrame]) -> str:
         f"<h2>Curves</h2>{accuracy}<h3>Loss</h3>{loss}",
         "<h2>Published</h2><p>Faces at 256 pixels, the target test set from the same generator as the training set; %.</p>",
         table_html(published),
-        f"<h2>Pairs</h2>{''.join(map(_figure, study.pairs))}",
+        f"<h2>Pairs</h2><div class=pairs>{''.join(map(_figure, study.pairs))}</div>",
         f"<h2>Settings</h2><pre>{html.escape(settings)}</pre></html>",
     ]
     return "\n".join(parts)
@@ -103,7 +106,7 @@ def _page(study: Study, tables: dict[str, pd.DataFrame]) -> str:
 
 def table_html(table: pd.DataFrame) -> str:
     """A table for a page, as `percent` shows it."""
-    return percent(table).to_html(index=False, border=0) if len(table) else "<p>Nothing yet.</p>"
+    return f'<div class="wide">{percent(table).to_html(index=False, border=0)}</div>' if len(table) else "<p>Nothing yet.</p>"
 
 
 def _figure(pair: Pair) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from core.adaptation.figures import NAMES, TESTS, curves_figure, curves_png
-from core.adaptation.report import STYLE, figure_html, table_html
+from core.adaptation.report import HEAD, STYLE, figure_html, table_html
 from core.adaptation.segment_figures import classes_figure, classes_png, confusion_figure, confusion_png
 from core.adaptation.segment_overlays import legend_picture
 from core.adaptation.segment_results import SEGMENT_DOMAINS, by_class, confusions, mious, segment_curves, segment_gains
@@ -82,7 +82,7 @@ def _page(study: SegmentStudy, tables: dict[str, pd.DataFrame], matrices: dict[s
     curves = curves_figure(tables["curves"], study.title, "miou", "iteration").to_html(full_html=False, include_plotlyjs=True)
     settings = html.escape(json.dumps(study.settings, indent=2, ensure_ascii=False))
     parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(study.title)}</title><style>{STYLE}</style>",
+        f"{HEAD}<title>{html.escape(study.title)}</title><style>{STYLE}</style>",
         f"<h1>{html.escape(study.title)}</h1><p>{html.escape(study.note)}</p>",
         "<h2>mIoU, %</h2><p>Mean and sd over the seeds of finished segmenters; 95 % bootstrap over seeds and test pictures.</p>",
         table_html(tables["miou"]),
