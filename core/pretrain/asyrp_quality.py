@@ -26,7 +26,7 @@ from core.methods.asyrp import Asyrp
 from core.methods.asyrp_settings import AsyrpEdit
 from core.metrics.edit import between_floor_and_ceiling
 from core.models.judge import Judge, load_judge
-from core.pretrain.asyrp_states import COMMON, LEARNED, STOPS, pairs_of, trained_states
+from core.pretrain.asyrp_states import COMMON, LEARNED, STOPS, louder, pairs_of, trained_states
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import command_line
 from core.pretrain.edit_quality import CHUNK, UNSEEN_SEED, kept, reached
@@ -116,8 +116,8 @@ def compare(name: str, judge: Judge, options: argparse.Namespace, context: Conte
 
 def ship(name: str, judge: Judge, options: argparse.Namespace, context: Context) -> tuple[Edit, dict[str, Any]]:
     """Trains to the recipe's own count, measures, adds the mean Δh, and writes the edit with its card, and its strip. Returns its row."""
-    updates = STOPS[name].updates
-    edit = trained_states(name, [updates], options, context)[updates]
+    updates, gain = STOPS[name].updates, STOPS[name].gain
+    edit = louder(trained_states(name, [updates], options, context)[updates], gain)
     (row,), _ = measured([edit], use_of(name), [1.0], judge, options, context)
     told = {metric: float(row[column]) for metric, column in ON_CARD.items()}
     note = f"python -m core.pretrain.asyrp_quality {name}; {edit.card.note}; measured on {options.count} unseen portraits"
@@ -129,7 +129,7 @@ def ship(name: str, judge: Judge, options: argparse.Namespace, context: Context)
     faces = world.render(world.sample(SHOWN, UNSEEN_SEED, **LEARNED[name].sources), "photo", context.base.image_size)
     images, _ = strips([edit], faces, STRIP, options, context)
     write_sheet(torch.cat([faces[None], images]).transpose(0, 1).flatten(0, 1), options.out.with_name(f"asyrp_{name}.png"), 1 + len(STRIP))
-    return edit, {"edit": LEARNED[name].title, "updates": updates, "used from t": STOPS[name].use_from, **row}
+    return edit, {"edit": LEARNED[name].title, "updates": updates, "Δh times": gain, "used from t": STOPS[name].use_from, **row}
 
 
 def report(shipped: list[dict[str, Any]], used: list[dict[str, Any]], options: argparse.Namespace, context: Context) -> str:

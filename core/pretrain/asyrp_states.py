@@ -25,6 +25,7 @@ COMMON = {
     "images": 64, "batch_size": 1, "learning_rate": 0.1, "image_weight": 1.0, "return_step": 701, "training_steps": 25, "t_edit": 250,
     "t_boost": 0, "similarity": 0.8, "sample_steps": 5,
 }  # fmt: skip
+LAST_LAYER = "conv2."  # of the block that suits the embedded base, see core/methods/asyrp_block.py
 TRAINING_ONLY = ("epochs", "sample_every", "sample_steps")  # settings that do not change what is learned
 
 
@@ -33,10 +34,12 @@ class Stop:
     """After how many updates a recipe is stopped, from which t its edit is used, and its own settings.
 
     Used from below where it was trained, but for hats: hair and hats are decided there, and an attribute of the face needs none of it.
+    gain: what Δh is multiplied with before it is shipped, so that strength 1 is what the judge wants to see, and not what contents CLIP.
     """
 
     updates: int
     use_from: int = 601
+    gain: float = 1.0
     settings: dict[str, float] = field(default_factory=dict)
 
 
@@ -101,3 +104,9 @@ def used_from(edit: Edit, return_step: int) -> Edit:
     trained = edit.card.settings["return_step"]
     note = f"{edit.card.note}; trained from t = {trained}, used from {return_step}"
     return replace(edit, card=edit.card.model_copy(update={"settings": {**edit.card.settings, "return_step": return_step}, "note": note}))
+
+
+def louder(edit: Edit, gain: float) -> Edit:
+    """The edit with a Δh that is `gain` times as large: its block's last convolution is the only layer that scales it alone."""
+    weights = {name: gain * weight if name.startswith(LAST_LAYER) else weight for name, weight in edit.weights.items()}
+    return Edit(edit.card.model_copy(update={"note": f"{edit.card.note}; Δh times {gain:g}"}), weights)

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from core.data.edits import load_edit, read_card
+from core.methods.asyrp_block import DDPMDeltaBlock
 from core.methods.asyrp_shift import MEAN
 from core.models.judge import JudgeNetwork, save_judge
 from core.pretrain import asyrp_quality, asyrp_states, tenshot_quality, tuned_quality
+from core.types import Edit, EditCard
 from core.worlds import portraits as world
 from tests.tiny import write_models
 
@@ -86,3 +88,11 @@ def test_what_is_shipped_says_what_it_does(checkpoints: Path, tmp_path: Path, mo
     assert (tmp_path / "asyrp_smiling.png").is_file()
     table = (tmp_path / "table.md").read_text()
     assert all(use.title in table for use in asyrp_quality.USES)
+
+
+def test_a_louder_edit_scales_delta_h_and_nothing_else() -> None:
+    block, again = DDPMDeltaBlock(32, 4), DDPMDeltaBlock(32, 4)
+    card = EditCard(name="Smiling", method="asyrp", base_fingerprint="", weights="own")
+    again.load_state_dict(asyrp_states.louder(Edit(card, block.state_dict()), 1.5).weights)
+    h, emb = torch.randn(2, 32, 3, 3), torch.randn(2, 4)
+    torch.testing.assert_close(again(h, emb), 1.5 * block(h, emb))
