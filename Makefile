@@ -45,6 +45,7 @@ pretrain: $(VENV)/.run-ready
 	$(BIN)/python -m core.pretrain.clip
 	$(BIN)/python -m core.pretrain.edits
 	$(BIN)/python -m core.pretrain.asyrp_quality --count 256
+	$(BIN)/python -m core.pretrain.sdft_quality --ship checkpoints/edits
 	$(BIN)/python -m core.pretrain.streets_sd
 	$(BIN)/python -m core.pretrain.streets_sd --evaluate
 

@@ -54,7 +54,6 @@ class Use:
 
 SERIOUS, SMILING, NO_GLASSES, GLASSES = {"smiling": False}, {"smiling": True}, {"glasses": False}, {"glasses": True}
 USES = (
-    Use("Smiling, strength 1.5", ("smiling",), SERIOUS, SMILING, 1.5),
     Use("Smiling, strength −1, on people who smile", ("smiling",), SMILING, SERIOUS, -1.0),
     Use("Smiling by the mean Δh of other people", ("smiling",), SERIOUS, SMILING, settings={"direction": "mean"}),
     Use("Smiling and glasses at once, 1/√2 each", ("smiling", "glasses"), SERIOUS | NO_GLASSES, SMILING | GLASSES),

@@ -162,8 +162,8 @@ def evaluate(folder: Path, cache: Path, count: int, judge_steps: int, device: to
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=PURPOSE)
-    common.add_options(parser, out="checkpoints/streets", minutes=25, batch=32, lr=8e-4)
-    parser.add_argument("--vae-minutes", type=float, default=18, help="training time of the autoencoder")
+    common.add_options(parser, out="checkpoints/streets", minutes=100, batch=32, lr=8e-4)
+    parser.add_argument("--vae-minutes", type=float, default=11, help="training time of the autoencoder")
     parser.add_argument("--vae-steps", type=int, default=None, help="its steps (in place of --vae-minutes)")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the pictures to draw, for a trial")
     parser.add_argument("--evaluate", action="store_true", help="measure the model in --out instead of training one")
