@@ -44,7 +44,7 @@ class Stop:
 
 
 LEARNED = {**RECIPES, "hat": attribute_recipe("Hat", "hat")}
-STOPS = {"smiling": Stop(64, gain=1.6), "glasses": Stop(48, gain=0.9), "hat": Stop(36, use_from=701, gain=0.85)}
+STOPS = {"smiling": Stop(64, gain=1.6), "glasses": Stop(48, gain=0.9), "hat": Stop(36, use_from=701, gain=0.64)}
 
 
 @dataclass(frozen=True)
