@@ -17,7 +17,7 @@ def stages(chain: Chain, edit: str) -> dict[str, Stage]:
     ready = chain.entry is not None and chain.entry.ready
     return {
         "set": _set(chain.entry, chain.choices.column) if chain.entry else Stage(fact="choose a labelled set"),
-        "edit": Stage("done" if ready else "", edit) if edit else Stage(fact="choose what carries it across"),
+        "edit": Stage("done", edit) if ready and edit else Stage(fact=edit or "choose what carries it across"),
         "adapt": _adapt(chain) if chain.adapt else Stage(fact="ready to start" if ready and edit else ""),
         "classifier": _classify(chain.classify) if chain.classify else Stage(fact="after step 3" if chain.adapt is None else ""),
         "report": _report(chain.classify),
