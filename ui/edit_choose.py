@@ -123,8 +123,13 @@ class Chooser:
         return merged(self.view.appear(told.method), self.view.choices(told.method), first, prompts, controls, form)
 
     def _enter(self, method: str, reference: str, target: str) -> Updates:
-        """A method with the edit of these prompts; without one, with its first, unless prompts alone say what is wanted."""
-        entry, usable = self.view.of_prompts(method, reference, target), self.view.usable(method)
+        """A method with the edit of these prompts; without one, with its first, unless prompts alone say what is wanted.
+
+        Where it walks with a base that any method tuned, one that was tuned to pictures comes first: it draws out of noise by itself.
+        """
+        usable = self.view.usable(method)
+        bases = [entry for entry in usable if about(method).edit.kind == "tuned" and not entry.card.target_prompt]  # tuned to pictures
+        entry = bases[0] if bases else self.view.of_prompts(method, reference, target)
         if entry is None and usable and not follows_prompts(self.lab.methods[method]):
             entry = usable[0]
         shown = self.with_edit(method, entry.key) if entry else self.view.chosen(method, None)

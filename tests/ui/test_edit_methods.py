@@ -115,3 +115,10 @@ def test_an_edit_from_tune_brings_a_method_that_uses_it(visitor: Visitor, lab: F
     visitor.values[visitor.tab.shared.to_edit] = ToEdit(edit_key="carried")
     visitor.take(visitor.tab.handed(visitor.values))
     assert visitor.values[visitor.tab.controls.method] == "sdedit", "the first that takes a tuned base"
+
+
+def test_a_base_tuned_to_pictures_comes_before_edits_of_words(visitor: Visitor, lab: FakeLab) -> None:
+    lab.offered.append(entry("paintings", "", method="sdft"))
+    for method, chosen in (("ddib", "paintings"), ("diffusionclip", "pencil-sketch")):
+        visitor.switch(method)
+        assert visitor.values[visitor.tab.controls.edit] == chosen
