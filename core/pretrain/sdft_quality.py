@@ -135,7 +135,7 @@ def ship(options: argparse.Namespace, context: Context, row: dict[str, float]) -
     edit = tuned_edit("SDFT", options.seeds[0], options, context)
     note = f"{command_line('core.pretrain.sdft_quality')}; numbers of {options.count} free samples"
     card = edit.card.model_copy(
-        update={"name": f"{options.domain.capitalize()} by SDFT", "metrics": {**edit.card.metrics, **row}, "note": note}
+        update={"name": f"{options.images} {options.domain}s", "metrics": {**edit.card.metrics, **row}, "note": note}
     )
     save_edit(options.ship / f"sdft_{options.domain}.safetensors", Edit(card, edit.weights), context.base.state_dict(), "eight_bit")
 

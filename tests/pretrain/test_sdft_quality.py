@@ -40,7 +40,7 @@ def test_the_table_has_its_variants_and_names_its_extractors(folders, tmp_path, 
     assert "2/2" not in capsys.readouterr().out  # nothing was trained again
     assert (tmp_path / "sdft.md").read_text().splitlines()[-5:] == before
     card = read_card(tmp_path / "edits" / "sdft_painting.safetensors")
-    assert (card.name, card.method, card.weights) == ("Painting by SDFT", "sdft", "eight_bit") and "FID" in card.metrics
+    assert (card.name, card.method, card.weights) == ("4 paintings", "sdft", "eight_bit") and "FID" in card.metrics
 
 
 def test_every_variant_is_settings_of_sdft_and_no_two_are_alike():
