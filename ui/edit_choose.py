@@ -128,8 +128,8 @@ class Chooser:
         Where it walks with a base that any method tuned, one that was tuned to pictures comes first: it draws out of noise by itself.
         """
         usable = self.view.usable(method)
-        bases = [entry for entry in usable if about(method).edit.kind == "tuned" and not entry.card.target_prompt]  # tuned to pictures
-        entry = bases[0] if bases else self.view.of_prompts(method, reference, target)
+        to_pictures = (entry for entry in usable if about(method).edit.kind == "tuned" and not entry.card.target_prompt)
+        entry = next(to_pictures, None) or self.view.of_prompts(method, reference, target)
         if entry is None and usable and not follows_prompts(self.lab.methods[method]):
             entry = usable[0]
         shown = self.with_edit(method, entry.key) if entry else self.view.chosen(method, None)

@@ -27,10 +27,11 @@ def identity_html(score: float | None, identity: Any) -> str:
         return _unbounded(score, identity)
     floor, ceiling = float(identity.floor), float(identity.ceiling)
     place = place_between(score, floor, ceiling)
+    least = round(floor, 2) + 0.0  # for machines, which read no true minus; never "-0.00"
     said = "nearer to the same person" if place >= 50 else "nearer to another person"
     return (
         '<div class="identity" role="meter" '
-        f'aria-label="Identity score" aria-valuemin="{floor:.2f}" aria-valuemax="{ceiling:.2f}" aria-valuenow="{score:.2f}">'
+        f'aria-label="Identity score" aria-valuemin="{least:.2f}" aria-valuemax="{ceiling:.2f}" aria-valuenow="{score:.2f}">'
         f'<div class="identity-head"><span class="name">Identity</span><span class="value">{number(score)}</span>'
         f'<span class="said">{said}</span></div>'
         f'<div class="track"><span class="fill" style="width:{place:.1f}%"></span>'

@@ -36,20 +36,10 @@ def stop_if_asked(context: Context) -> None:
         raise Stopped
 
 
-def stoppable(walk: Generator[StepEvent, None, T], context: Context) -> Generator[StepEvent, None, T]:
-    """The same walk, which ends with Stopped after the event at which the person or the job asked for it."""
-    with closing(walk):
-        while True:
-            try:
-                event = next(walk)
-            except StopIteration as end:
-                return end.value
-            yield event
-            stop_if_asked(context)
-
-
-def retold(walk: Generator[S, None, T], tell: Callable[[S], StepEvent]) -> Generator[StepEvent, None, T]:
-    """The same walk, each of its steps told as an event of the whole that it is a part of."""
+def retold(
+    walk: Generator[S, None, T], tell: Callable[[S], StepEvent], then: Callable[[], None] = lambda: None
+) -> Generator[StepEvent, None, T]:
+    """The same walk, each of its steps told as an event of the whole that it is a part of. then: what is done after each was heard."""
     with closing(walk):
         while True:
             try:
@@ -57,6 +47,12 @@ def retold(walk: Generator[S, None, T], tell: Callable[[S], StepEvent]) -> Gener
             except StopIteration as end:
                 return end.value
             yield tell(step)
+            then()
+
+
+def stoppable(walk: Generator[StepEvent, None, T], context: Context) -> Generator[StepEvent, None, T]:
+    """The same walk, which ends with Stopped after the event at which the person or the job asked for it."""
+    return retold(walk, lambda event: event, partial(stop_if_asked, context))
 
 
 @torch.no_grad()
