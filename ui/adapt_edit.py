@@ -85,24 +85,21 @@ class EditStep:
     # --- handlers -----------------------------------------------------------------------------------------------------------------
 
     def choose_method(self, values: Values, seen: Seen) -> Updates:
-        """Its form, and the first of its edits."""
+        """Its form, and the edit that it opens with."""
         method = values[self.method]
-        usable = self.view.usable(method)
-        return {**self._appear(method), **self._with(method, usable[0].key if usable else NONE, seen)}
+        return {**self._appear(method), **self._with(method, self._first(method), seen)}
 
     def choose_edit(self, values: Values, seen: Seen) -> Updates:
         return self._with(values[self.method], values[self.edit] or NONE, seen)
 
     def refresh(self, values: Values, seen: Seen) -> Updates:
-        """The lists of edits anew; the first of them where none is chosen yet."""
+        """The lists of edits anew; the one it opens with where none is chosen yet."""
         method, key = values[self.method], values[self.edit]
         entries = {entry.key: entry for entry in self.view.usable(method)}
         if key in entries or (key == NONE and seen.edit):
             seen.edit = entries[key].name if key in entries else "no edit"
             return self._choices(method, key)
-        preset = load_presets()[0]  # as on the Edit tab
-        first = self.view.of_prompts(method, preset.reference, preset.target)
-        return {**self._choices(method, key), **self._with(method, first.key if first else next(iter(entries), NONE), seen)}
+        return {**self._choices(method, key), **self._with(method, self._first(method), seen)}
 
     def request(self, values: Values) -> tuple[str, Settings, tuple[str, ...], int, int]:
         """(method, settings, keys of edits, seed, batch) as they stand in the form. Raises ShiftlabError for what is missing."""
@@ -151,6 +148,12 @@ class EditStep:
         chosen = self._choices(method, keys[0] if keys else NONE)
         chosen[self.mixed] = {**chosen.get(self.mixed, gr.update()), "value": keys[1:]}
         return {**self._appear(method), **chosen, **form, self.seed: task["seed"], self.batch: task["batch"]}
+
+    def _first(self, method: str) -> str:
+        """The key of the edit that the method opens with, as on the Edit tab; NONE where there is none."""
+        preset = load_presets()[0]
+        first = self.view.first(method, preset.reference, preset.target)
+        return first.key if first else NONE
 
     def _appear(self, method: str) -> Updates:
         more = about(method).more

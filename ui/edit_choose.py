@@ -77,9 +77,9 @@ class Chooser:
 
     def start(self, method: str) -> Updates:
         """The first preset's edit, or else the first that can be used; the first preset alone where there is none."""
-        usable, preset = self.view.usable(method), self.presets[0]
-        if usable:
-            first = self.view.of_prompts(method, preset.reference, preset.target) or usable[0]
+        preset = self.presets[0]
+        first = self.view.first(method, preset.reference, preset.target)
+        if first is not None:
             return merged(self.view.appear(method), self.view.choices(method), self.with_edit(method, first.key))
         return merged(self._enter(method, preset.reference, preset.target), self._prompts(preset.reference, preset.target))
 
@@ -123,15 +123,9 @@ class Chooser:
         return merged(self.view.appear(told.method), self.view.choices(told.method), first, prompts, controls, form)
 
     def _enter(self, method: str, reference: str, target: str) -> Updates:
-        """A method with the edit of these prompts; without one, with its first, unless prompts alone say what is wanted.
-
-        Where it walks with a base that any method tuned, one that was tuned to pictures comes first: it draws out of noise by itself.
-        """
-        usable = self.view.usable(method)
-        to_pictures = (entry for entry in usable if about(method).edit.kind == "tuned" and not entry.card.target_prompt)
-        entry = next(to_pictures, None) or self.view.of_prompts(method, reference, target)
-        if entry is None and usable and not follows_prompts(self.lab.methods[method]):
-            entry = usable[0]
+        """A method with the edit of these prompts; without one, with its first, unless prompts alone say what is wanted."""
+        choose = self.view.of_prompts if follows_prompts(self.lab.methods[method]) else self.view.first
+        entry = choose(method, reference, target)
         shown = self.with_edit(method, entry.key) if entry else self.view.chosen(method, None)
         return merged(self.view.appear(method), self.view.choices(method), shown)
 

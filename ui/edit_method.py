@@ -60,6 +60,15 @@ class MethodView:
                 return entry
         return None
 
+    def first(self, method: str, reference: str, target: str) -> Any | None:
+        """The edit that a method opens with: that of these prompts, or else the first that can be used; None where there is none.
+
+        Where it walks with a base that any method tuned, one that was tuned to pictures comes first: it draws out of noise by itself.
+        """
+        usable = self.usable(method)
+        to_pictures = (entry for entry in usable if about(method).edit.kind == "tuned" and not entry.card.target_prompt)
+        return next(to_pictures, None) or self.of_prompts(method, reference, target) or next(iter(usable), None)
+
     def chosen(self, method: str, key: str | None) -> Updates:
         """An edit, or none, and what the button then does."""
         c, told = self.controls, about(method)
