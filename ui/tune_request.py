@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from core.data.images import to_pils
+from core.methods.directions import follows_images
 from core.models.align import as_seen_by
 from core.types import Settings, ShiftlabError
 from core.worlds.portraits import DOMAINS, render, sample
@@ -67,7 +68,7 @@ class Pictures:
 
 def needs_target(method: str, settings: Settings) -> bool:
     """Whether a training looks at pictures of its target."""
-    return about(method).learns != "source" or getattr(settings, "image_weight", 0.0) > 0
+    return about(method).learns != "source" or follows_images(settings)
 
 
 def submit(lab: Any, method: str, settings: Settings, name: str, seed: int, pictures: Pictures) -> str:

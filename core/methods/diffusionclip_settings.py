@@ -86,6 +86,9 @@ class DiffusionCLIPTune(Settings):
     w_clip: float = setting(3.0, "Weight of direction", "Pull towards the target.", gt=0, le=100)
     w_l1: float = setting(1.0, "Weight of L1", "Pull back to the original picture, pixel by pixel.", ge=0, le=100)
     w_id: float = setting(0.0, "Weight of identity", "Pull back to the same face. 0 for styles.", ge=0, le=100)
+    w_patches: float = setting(
+        0.0, "Weight of patches", "Pull of colours and lines to those of target images. 0: none.", ge=0, le=1000, more=True
+    )
     mode: Literal["chained", "saving"] = setting(
         "chained", "Gradient", "chained: through a whole generation at once. saving: step by step, with far less memory.", more=True
     )

@@ -6,8 +6,9 @@ chained: a generation of S_train steps with gradient through all of them, the lo
 saving: at every timestep the loss on the predicted image x̂0_t, one optimizer step, and the latent goes on without gradient.
 
 What differs from the reference code: in saving mode the identity loss has a gradient (there it is computed on a detached tensor); the
-images come in a new order each epoch, a function of seed and epoch; batches may hold several images. Nothing else here is random, so a
-training that was stopped and resumed equals one that was not, to the bit on a CPU.
+images come in a new order each epoch, a function of seed and epoch; batches may hold several images; pictures of the target may show their
+patches (core/methods/patches.py), drawn by seed and update. Nothing else here is random, so a training that was stopped and resumed equals
+one that was not, to the bit on a CPU.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def train(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]
         latents = state["latents"].to(images.device)
     sample_latents, _ = yield from start_latents(samples, settings.return_step, settings.grid, settings.inversion_steps, context)
 
-    tuning = FineTuning(settings, images, latents, direction, request.seed, context)
+    tuning = FineTuning(settings, images, latents, direction, request.target_images, request.seed, context)
     if state is not None:
         tuning.restore(state)
     scores = yield from learn(
@@ -60,15 +61,24 @@ def train(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]
 class FineTuning:
     """The state of one training: a copy of the base's network, its Adam, and how many updates are done.
 
-    images, latents: `(N, 3, H, W)`, the latents standing at the return step; direction: ΔT `(D,)`.
+    images, latents: `(N, 3, H, W)`, the latents standing at the return step; direction: ΔT `(D,)`; targets `(M, 3, H, W)`: pictures
+    whose patches count, where the settings give them a weight.
     """
 
     def __init__(
-        self, settings: DiffusionCLIPTune, images: Tensor, latents: Tensor, direction: Tensor, seed: int, context: Context
+        self,
+        settings: DiffusionCLIPTune,
+        images: Tensor,
+        latents: Tensor,
+        direction: Tensor,
+        targets: Tensor | None,
+        seed: int,
+        context: Context,
     ) -> None:
         self.settings, self.latents, self.seed = settings, latents, seed
         self.base, self.lock = context.base, context.lock
-        self.loss = DiffusionCLIPLoss(context.clip, context.identity, direction, settings.w_clip, settings.w_l1, settings.w_id)
+        weights = (settings.w_clip, settings.w_l1, settings.w_id, settings.w_patches)
+        self.loss = DiffusionCLIPLoss(context.clip, context.identity, direction, *weights, targets)
         self.originals = self.loss.originals(images)
         # Without dropout: the fine-tuned network starts as the very one that inverted the images.
         self.unet = self.base.trainable_copy(settings.gradient_checkpointing).eval()
@@ -78,6 +88,7 @@ class FineTuning:
         self.steps_an_epoch = math.ceil(len(images) / settings.batch_size)
         self.total = self.steps_an_epoch * settings.epochs
         self.step = 0
+        self.drawn = torch.Generator()  # of the patches, set anew for every update
 
     @property
     def epoch(self) -> int:
@@ -99,6 +110,7 @@ class FineTuning:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         batch, epoch = self.next_batch(), self.epoch
+        self.drawn.manual_seed(self.seed * 1_000_003 + self.step)
         one_batch = self._chained if self.settings.mode == "chained" else self._saving
         with torch.enable_grad():
             numbers = one_batch(self.latents[batch], self.originals[batch])
@@ -123,7 +135,7 @@ class FineTuning:
 
     def _descend(self, x: Tensor, originals: Originals) -> dict[str, float]:
         """One optimizer step on the loss of the images x `(B, 3, H, W)`."""
-        loss, numbers = self.loss(x, originals)
+        loss, numbers = self.loss(x, originals, self.drawn)
         descend(loss, self.optimizer, self.step)
         return numbers
 

@@ -7,9 +7,14 @@ from torch import Tensor
 from core.methods.asyrp_settings import AsyrpTune
 from core.methods.diffusionclip_settings import DiffusionCLIPTune
 from core.models.clip import IMAGENET_TEMPLATES, PLAIN_TEMPLATES, mix_directions
-from core.types import Context, ShiftlabError
+from core.types import Context, Settings, ShiftlabError
 
 TEMPLATES = {"model": None, "imagenet": IMAGENET_TEMPLATES, "none": PLAIN_TEMPLATES}
+
+
+def follows_images(settings: Settings) -> bool:
+    """Whether a training towards prompts follows pictures of its target as well."""
+    return getattr(settings, "image_weight", 0.0) > 0 or getattr(settings, "w_patches", 0.0) > 0
 
 
 def target_direction(settings: DiffusionCLIPTune | AsyrpTune, images: Tensor, target_images: Tensor | None, context: Context) -> Tensor:
@@ -20,8 +25,8 @@ def target_direction(settings: DiffusionCLIPTune | AsyrpTune, images: Tensor, ta
         raise ShiftlabError("The identity loss needs an identity encoder, and none is loaded. Load one, or set its weight to 0.")
     if not len(images):
         raise ShiftlabError("There are no images to learn from. Choose some on the Data tab.")
-    if settings.image_weight and (target_images is None or not len(target_images)):
-        raise ShiftlabError("The direction is to follow target images, and there are none. Add some, or set their weight to 0.")
+    if follows_images(settings) and (target_images is None or not len(target_images)):
+        raise ShiftlabError("The edit is to follow target images, and there are none. Add some, or set their weights to 0.")
     clip = context.clip
     text = image = None
     if settings.image_weight < 1.0:

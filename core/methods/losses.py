@@ -1,4 +1,4 @@
-"""The losses of DiffusionCLIP (Kim et al., CVPR 2022, equations 3, 8 and 9), one number an image."""
+"""The losses of DiffusionCLIP (Kim et al., CVPR 2022, equations 3, 8 and 9), one number an image, and ours on patches of target images."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from core.methods.patches import patch_distance
 from core.models.clip import Clip, normalised
 from core.models.identity import Identity
 
@@ -41,13 +42,27 @@ class Originals:
 
 
 class DiffusionCLIPLoss:
-    """w_clip·L_direction + w_id·L_id + w_l1·L1. L_id and L1 of weight 0 are not computed."""
+    """w_clip·L_direction + w_id·L_id + w_l1·L1 + w_patches·(distance of patches to targets). What has the weight 0 is not computed.
 
-    def __init__(self, clip: Clip, identity: Identity | None, direction: Tensor, w_clip: float, w_l1: float, w_id: float) -> None:
+    targets: `(N, 3, H, W)` in [-1, 1], needed where w_patches is not 0.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        identity: Identity | None,
+        direction: Tensor,
+        w_clip: float,
+        w_l1: float,
+        w_id: float,
+        w_patches: float = 0.0,
+        targets: Tensor | None = None,
+    ) -> None:
         self.clip = clip
         self.identity = identity
         self.direction = direction
-        self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id}
+        self.targets = targets
+        self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id, "patches": w_patches}
 
     @torch.no_grad()
     def originals(self, images: Tensor, batch: int = 32) -> Originals:
@@ -57,12 +72,18 @@ class DiffusionCLIPLoss:
             return Originals(images, clip, None)
         return Originals(images, clip, torch.cat([self.identity.embed(part) for part in images.split(batch)]))
 
-    def __call__(self, x: Tensor, originals: Originals) -> tuple[Tensor, dict[str, float]]:
-        """x `(B, 3, H, W)`, the edited images with gradient → (loss `()`, its terms before weighting, for the curves)."""
+    def __call__(self, x: Tensor, originals: Originals, generator: torch.Generator | None = None) -> tuple[Tensor, dict[str, float]]:
+        """x `(B, 3, H, W)`, the edited images with gradient → (loss `()`, its terms before weighting, for the curves).
+
+        generator: of the patches' directions; needed with targets.
+        """
         terms = {"clip": direction_loss(self.clip.encode_image(x) - originals.clip, self.direction).mean()}
         if self.weights["l1"]:
             terms["l1"] = l1_loss(x, originals.images).mean()
         if self.identity is not None and originals.identity is not None:
             terms["identity"] = (1.0 - (self.identity.embed(x) * originals.identity).sum(dim=-1)).mean()
+        if self.weights["patches"]:
+            assert self.targets is not None and generator is not None
+            terms["patches"] = patch_distance(x, self.targets, generator)
         loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return loss, {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}

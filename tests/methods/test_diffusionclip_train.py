@@ -90,7 +90,7 @@ def test_the_identity_loss_has_a_gradient_in_saving_mode(context, images):
 
 @pytest.mark.parametrize("mode", ["chained", "saving"])
 def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(context, images, mode, tmp_path):
-    task = request(images, mode=mode, epochs=3, batch_size=2)
+    task = request(images, mode=mode, epochs=3, batch_size=2, w_patches=1.0, target_images=-images)
     _, whole = run(context, task)
 
     saved, seen = [], []
@@ -151,6 +151,15 @@ def test_images_give_the_direction_without_prompts(context, images):
     assert updates(run(context, task)[0])
 
 
+def test_patches_of_target_images_count_where_they_have_a_weight(context, images):
+    plain = updates(run(context, request(images, target_images=-images))[0])
+    context.checkpoints = Memory()
+    with_patches = updates(run(context, request(images, w_patches=5.0, target_images=-images))[0])
+    assert "patches" not in plain[0].numbers
+    first = with_patches[0].numbers
+    assert first["loss"] == pytest.approx(plain[0].numbers["loss"] + 5 * first["patches"], rel=1e-3) and first["patches"] > 0
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -158,6 +167,7 @@ def test_images_give_the_direction_without_prompts(context, images):
         ({"reference_prompt": ""}, "reference prompt is empty"),
         ({"target_prompt": "a photo of a person"}, "are the same"),
         ({"image_weight": 0.5}, "target images"),
+        ({"w_patches": 1.0}, "target images"),
     ],
 )
 def test_directions_that_lead_nowhere_are_sentences(context, images, change, said):

@@ -1,0 +1,55 @@
+"""The distance of patches: of distributions and not of places, with a gradient that leads there, and drawn by its generator alone."""
+
+import pytest
+import torch
+
+from core.methods.patches import SCALES, SIDES, patch_distance
+
+
+@pytest.fixture
+def targets():
+    """Sixteen pictures of thin dark lines on light paper."""
+    pictures = torch.full((16, 3, 32, 32), 0.8)
+    for i, picture in enumerate(pictures):
+        picture[:, :, i % 4 :: 4] = -0.6
+    return pictures
+
+
+def distance(x, targets, seed=0):
+    return patch_distance(x, targets, torch.Generator().manual_seed(seed))
+
+
+def test_where_a_line_stands_does_not_count_but_that_it_is_there_does(targets):
+    moved, blank = targets[:4].roll(2, dims=3), targets[:4].mean(dim=(2, 3), keepdim=True).expand(4, 3, 32, 32)
+    assert distance(moved, targets) < 0.1 * distance(blank, targets)
+    assert distance(targets[:4].transpose(2, 3), targets) > 3 * distance(moved, targets), "lines that run the other way are others"
+
+
+def test_a_shift_of_all_colours_by_hand(targets):
+    flat = torch.zeros(4, 3, 32, 32)
+    generator = torch.Generator().manual_seed(3)
+    torch.randperm(1, generator=generator)
+    expected = []
+    for _ in SCALES:  # every projection moves by the sum of its filter, times the shift
+        for side in SIDES:
+            filters = torch.randn(32, 3, side, side, generator=generator)
+            expected.append((filters.flatten(1).sum(1) / filters.flatten(1).norm(dim=1)).abs().mean() * 0.25)
+            size = 32 // SCALES[len(expected) // 3] - side + 1
+            torch.randint(size * size, (4 * size * size,), generator=generator)
+    assert distance(flat + 0.25, torch.zeros(1, 3, 32, 32), seed=3).item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
+
+
+def test_its_gradient_leads_to_the_target(targets):
+    x = (0.3 * torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    before = distance(x, targets).item()
+    optimizer = torch.optim.Adam([x], lr=0.05)
+    for seed in range(80):
+        optimizer.zero_grad()
+        distance(x, targets, seed).backward()
+        optimizer.step()
+    assert distance(x, targets, 1000).item() < 0.45 * before
+
+
+def test_the_same_generator_gives_the_same_number(targets):
+    x = torch.zeros(1, 3, 32, 32)
+    assert distance(x, targets, 5) == distance(x, targets, 5) != distance(x, targets, 6)
