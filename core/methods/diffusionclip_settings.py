@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from core.methods.fields import prompt, setting
 from core.types import Settings
@@ -89,6 +89,9 @@ class DiffusionCLIPTune(Settings):
     w_patches: float = setting(
         0.0, "Weight of patches", "Pull of colours and lines to those of target images. 0: none.", ge=0, le=1000, more=True
     )
+    w_pairs: float = setting(
+        0.0, "Weight of differences", "Keeps what tells two pictures of a batch apart. Needs a batch of 2 or more.", ge=0, le=100, more=True
+    )
     mode: Literal["chained", "saving"] = setting(
         "chained", "Gradient", "chained: through a whole generation at once. saving: step by step, with far less memory.", more=True
     )
@@ -113,3 +116,9 @@ class DiffusionCLIPTune(Settings):
     sample_steps: int = setting(
         40, "Generation steps of samples", "Network calls for each sample picture.", ge=2, le=200, unit="steps", step=1, more=True
     )
+
+    @model_validator(mode="after")
+    def _two_to_compare(self) -> DiffusionCLIPTune:
+        if self.w_pairs and self.batch_size < 2:
+            raise ValueError("the weight of differences compares pictures of a batch: set the batch size to 2 or more, or the weight to 0")
+        return self

@@ -1,10 +1,15 @@
-"""The losses of DiffusionCLIP (Kim et al., CVPR 2022, equations 3, 8 and 9), one number an image, and ours on patches of target images."""
+"""The losses of DiffusionCLIP (Kim et al., CVPR 2022, equations 3, 8 and 9), one number an image, and two that it does not have.
+
+Patches of target images show colours and lines that a direction is content without (core/methods/patches.py); what tells two pictures of a
+batch apart stays, as in cross-domain correspondence (Ojha et al., "Few-shot Image Generation via Cross-domain Correspondence", CVPR 2021).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from core.methods.patches import patch_distance
@@ -28,6 +33,12 @@ def l1_loss(x: Tensor, x0: Tensor) -> Tensor:
     return (x - x0).abs().mean(dim=(1, 2, 3))
 
 
+def pairs_loss(embeddings: Tensor, originals: Tensor) -> Tensor:
+    """1 − cosine of the difference of each two items of a batch, after and before, both `(B, D)`, B ≥ 2: `()`, 0 where all stayed."""
+    one, other = torch.triu_indices(len(originals), len(originals), offset=1, device=originals.device)
+    return 1.0 - F.cosine_similarity(embeddings[one] - embeddings[other], originals[one] - originals[other]).mean()
+
+
 @dataclass(frozen=True)
 class Originals:
     """What the losses need of the original images, computed once: images `(N, 3, H, W)`, embeddings `(N, D)` and `(N, E)` or None."""
@@ -42,8 +53,9 @@ class Originals:
 
 
 class DiffusionCLIPLoss:
-    """w_clip·L_direction + w_id·L_id + w_l1·L1 + w_patches·(distance of patches to targets). What has the weight 0 is not computed.
+    """w_clip·L_direction + w_id·L_id + w_l1·L1 + w_patches·(distance of patches to targets) + w_pairs·(pairs_loss of both encoders).
 
+    What has the weight 0 is not computed; pairs_loss is left out where a batch holds one picture, or the identity encoder is missing.
     targets: `(N, 3, H, W)` in [-1, 1], needed where w_patches is not 0.
     """
 
@@ -56,19 +68,20 @@ class DiffusionCLIPLoss:
         w_l1: float,
         w_id: float,
         w_patches: float = 0.0,
+        w_pairs: float = 0.0,
         targets: Tensor | None = None,
     ) -> None:
         self.clip = clip
         self.identity = identity
         self.direction = direction
         self.targets = targets
-        self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id, "patches": w_patches}
+        self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id, "patches": w_patches, "pairs": w_pairs}
 
     @torch.no_grad()
     def originals(self, images: Tensor, batch: int = 32) -> Originals:
         """The original images `(N, 3, H, W)` in [-1, 1] with the embeddings that the losses compare to."""
         clip = torch.cat([self.clip.encode_image(part) for part in images.split(batch)])
-        if self.identity is None or not self.weights["identity"]:
+        if self.identity is None or not (self.weights["identity"] or self.weights["pairs"]):
             return Originals(images, clip, None)
         return Originals(images, clip, torch.cat([self.identity.embed(part) for part in images.split(batch)]))
 
@@ -77,13 +90,19 @@ class DiffusionCLIPLoss:
 
         generator: of the patches' directions; needed with targets.
         """
-        terms = {"clip": direction_loss(self.clip.encode_image(x) - originals.clip, self.direction).mean()}
+        clip = self.clip.encode_image(x)
+        identity = None if self.identity is None or originals.identity is None else self.identity.embed(x)
+        terms = {"clip": direction_loss(clip - originals.clip, self.direction).mean()}
         if self.weights["l1"]:
             terms["l1"] = l1_loss(x, originals.images).mean()
-        if self.identity is not None and originals.identity is not None:
-            terms["identity"] = (1.0 - (self.identity.embed(x) * originals.identity).sum(dim=-1)).mean()
+        if self.weights["identity"] and identity is not None:
+            terms["identity"] = (1.0 - (identity * originals.identity).sum(dim=-1)).mean()
         if self.weights["patches"]:
             assert self.targets is not None and generator is not None
             terms["patches"] = patch_distance(x, self.targets, generator)
+        if self.weights["pairs"] and len(x) > 1:
+            terms["pairs"] = pairs_loss(clip, originals.clip)
+            if identity is not None and originals.identity is not None:
+                terms["pairs"] = terms["pairs"] + pairs_loss(identity, originals.identity)
         loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return loss, {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}

@@ -175,6 +175,12 @@ def test_directions_that_lead_nowhere_are_sentences(context, images, change, sai
         run(context, request(images, **change))
 
 
+def test_differences_need_a_batch():
+    with pytest.raises(ValueError, match="batch size to 2 or more"):
+        DiffusionCLIPTune(w_pairs=1.0)
+    assert DiffusionCLIPTune(w_pairs=1.0, batch_size=2).w_pairs == 1.0
+
+
 def test_missing_models_and_images_are_sentences(context, images):
     with pytest.raises(ShiftlabError, match="no images"):
         run(context, request(images[:0]))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from core.methods.losses import DiffusionCLIPLoss, direction_loss, l1_loss
+from core.methods.losses import DiffusionCLIPLoss, direction_loss, l1_loss, pairs_loss
 
 
 def test_direction_loss_by_hand():
@@ -26,6 +26,23 @@ def test_l1_is_a_mean_over_the_picture():
     x = torch.zeros(2, 3, 4, 4)
     x[0, 0] = 0.6
     assert l1_loss(x, torch.zeros_like(x)).tolist() == pytest.approx([0.2, 0.0])
+
+
+def test_pairs_loss_by_hand():
+    originals = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    assert pairs_loss(originals + 5.0, originals).item() == pytest.approx(0.0, abs=1e-6), "where all move alike, nothing is lost"
+    turned = originals[:, [1, 0]]  # the differences (1, 0), (1, −1), (0, −1) become (0, 1), (−1, 1), (−1, 0)
+    assert pairs_loss(turned, originals).item() == pytest.approx(1.0 - (0.0 - 1.0 + 0.0) / 3)
+
+
+def test_pairs_take_both_encoders_and_leave_a_single_picture_alone(models, images):
+    clip, identity = models["clip"], models["identity"]
+    loss = DiffusionCLIPLoss(clip, identity, clip.text_direction("a photo", "a sketch"), 1.0, 0.0, 0.0, w_pairs=2.0)
+    originals, x = loss.originals(images), images.flip(0)
+    expected = sum(pairs_loss(embed(x), embed(images)).item() for embed in (clip.encode_image, identity.embed))
+    value, numbers = loss(x, originals)
+    assert numbers["pairs"] == pytest.approx(expected, abs=1e-4) and value.item() == pytest.approx(numbers["clip"] + 2 * expected, abs=1e-3)
+    assert "pairs" not in loss(x[:1], originals[torch.tensor([0])])[1] and "identity" not in numbers
 
 
 def test_the_sum_of_the_terms(models, images):
