@@ -27,6 +27,7 @@ from core.models.clip import load_clip
 from core.models.identity import load_identity
 from core.models.precision import best_dtype
 from core.pretrain.base_quality import write_sheet
+from core.pretrain.kept_edits import stem_of
 from core.types import Context, Edit, StepEvent, TrainRequest
 from core.worlds import portraits as world
 
@@ -46,10 +47,8 @@ class Recipe:
     settings: dict[str, float] = field(default_factory=dict)
 
 
-COMMON = {
-    "images": IMAGES, "batch_size": 4, "image_weight": 0.5, "return_step": 601, "epochs": 6, "sample_every": 48, "sample_steps": 20,
-    "learning_rate": 4e-5, "learning_rate_growth": 0.8, "w_l1": 0.3,
-}  # fmt: skip
+COMMON = {"images": IMAGES, "batch_size": 4, "image_weight": 0.5, "sample_every": 48, "sample_steps": 20, "learning_rate_growth": 0.8}
+STYLE = {"return_step": 601, "epochs": 12, "learning_rate": 1.2e-4, "w_l1": 0.0, "w_patches": 20.0, "w_pairs": 2.0}
 ATTRIBUTE = {"return_step": 401, "epochs": 5, "learning_rate": 3e-5, "w_l1": 1.0}
 PHOTO = world.DOMAIN_PROMPTS["photo"]
 
@@ -59,11 +58,15 @@ def attribute_recipe(title: str, name: str, **settings: float) -> Recipe:
     return Recipe(title, reference, target, "photo", {name: False}, {name: True}, {**ATTRIBUTE, **settings})
 
 
+def style_recipe(title: str, domain: str, **settings: float) -> Recipe:
+    return Recipe(title, PHOTO, world.DOMAIN_PROMPTS[domain], domain, settings={**STYLE, **settings})
+
+
 RECIPES = {
-    "sketch": Recipe("Pencil sketch", PHOTO, world.DOMAIN_PROMPTS["sketch"], "sketch"),
-    "painting": Recipe("Oil painting", PHOTO, world.DOMAIN_PROMPTS["painting"], "painting"),
-    "night": Recipe("Night", PHOTO, world.DOMAIN_PROMPTS["night"], "night"),
-    "cartoon": Recipe("Cartoon", PHOTO, world.DOMAIN_PROMPTS["cartoon"], "cartoon"),
+    "sketch": style_recipe("Pencil sketch", "sketch", epochs=14, learning_rate=1.5e-4, learning_rate_growth=0.83, w_patches=30, w_pairs=1),
+    "painting": style_recipe("Oil painting", "painting"),
+    "night": style_recipe("Night", "night"),
+    "cartoon": style_recipe("Cartoon", "cartoon"),
     "old": attribute_recipe("Old", "old"),
     "glasses": attribute_recipe("Glasses", "glasses", return_step=501, learning_rate=4e-5),
     "smiling": attribute_recipe("Smiling", "smiling", return_step=501, learning_rate=5e-5, w_l1=0.6),
@@ -77,12 +80,12 @@ def portraits_of(recipe: Recipe, size: int) -> tuple[Tensor, Tensor]:
     return photos, targets
 
 
-def context_of(checkpoints: Path, cache: Path, work: Path | None = None) -> Context:
-    """The embedded models as a method sees them, with a store of trajectories and, for a training, a folder of checkpoints."""
+def context_of(checkpoints: Path, cache: Path) -> Context:
+    """The embedded models as a method sees them, with a store of trajectories."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = best_dtype(device)
     identity = load_identity(checkpoints / "identity", device)
-    context = Context(
+    return Context(
         base=load_base(checkpoints / "base", device, dtype),
         clip=load_clip(checkpoints / "clip", device),
         identity=identity,
@@ -91,9 +94,6 @@ def context_of(checkpoints: Path, cache: Path, work: Path | None = None) -> Cont
         device=device,
         dtype=dtype,
     )
-    if work is not None:
-        context.checkpoints = FolderCheckpoints(work)
-    return context
 
 
 def train(name: str, options: argparse.Namespace) -> None:
@@ -102,10 +102,12 @@ def train(name: str, options: argparse.Namespace) -> None:
     settings = DiffusionCLIPTune(
         reference_prompt=recipe.reference, target_prompt=recipe.target, **{**COMMON, **recipe.settings, **dict(options.set)}
     )
-    context = context_of(options.checkpoints, options.cache, options.cache / "edits" / f"{options.tag}{name}")
+    context = context_of(options.checkpoints, options.cache)
     photos, targets = portraits_of(recipe, context.base.image_size)
     unseen = world.render(world.sample(16, 79, **recipe.sources), "photo", context.base.image_size)
     request = TrainRequest(photos, settings, recipe.title, seed=0, target_images=targets, samples=unseen)
+    state = stem_of(options.cache / "edits", f"{options.tag}{name}", request, context, recipe.sources, recipe.targets)
+    context.checkpoints = FolderCheckpoints(state)  # a recipe that was changed begins anew
     began = time.perf_counter()
     for event in METHODS["diffusionclip"].train(request, context):
         if isinstance(event, Edit):

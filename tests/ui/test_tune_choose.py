@@ -8,9 +8,11 @@ import gradio as gr
 import pytest
 
 from core.methods.egsde_train import EGSDETune
+from core.pretrain.edits import COMMON, RECIPES
 from tests.ui.fake_lab import PHOTO, SKETCH, FakeLab
 from ui.forms import build_form
 from ui.state import ToTune, create_shared
+from ui.tune_presets import tune_presets
 from ui.tune_tab import TuneTab
 
 
@@ -53,3 +55,12 @@ def test_prompts_of_edit_come_on_the_preset_that_suits_them(tab: TuneTab, target
 def test_a_form_of_no_fields_is_empty() -> None:
     with gr.Blocks():
         assert build_form(EGSDETune, only=[]).components == {}, "a method without prompts would show its settings twice"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_quick_start_is_the_recipe_of_the_shipped_edit(name: str) -> None:
+    recipe = RECIPES[name]
+    preset = tune_presets("diffusionclip")[f"Quick start: {recipe.title.lower()}"]
+    prompts = {"reference_prompt": recipe.reference, "target_prompt": recipe.target}
+    expected = {**COMMON, **recipe.settings, **prompts}
+    assert {field: preset.settings.get(field) for field in expected} == expected and preset.target_images == name
