@@ -155,7 +155,7 @@ class EditTab:
         self._then_run(self._on(c.face.input, self.choose_face))
         self._on(shared.source.change, self.new_source)
         self._then_run(self._on(c.edit.input, choose.choose_edit))
-        self._then_run(self._on(c.preset.input, choose.choose_preset))
+        self._then_run(self._on(c.preset.input, choose.choose_preset, {c.preset}))
         self._then_run(self._on(c.method.input, choose.choose_method))
         for part, how in ((self.canvases.strokes, painted), (self.canvases.mask, masked)):
             self._then_run(part.input(drawing(how), [self.session, part], None, trigger_mode=LAST, **QUIET))

@@ -127,6 +127,12 @@ def test_the_preview_follows_the_slider_and_a_downloaded_png_restores_it(
     expect(history(other)).to_have_count(2)
 
 
+def test_a_preset_of_prompts_writes_them(lab_page: Page) -> None:
+    lab_page.locator("#tab-edit").get_by_label("Prompts", exact=True).click()
+    lab_page.get_by_role("option", name="Oil painting", exact=True).click()
+    expect(lab_page.locator("#tab-edit").get_by_label("Target prompt")).to_have_value("an oil painting of a person")
+
+
 def test_an_empty_prompt_is_a_sentence_and_others_carry_everything_to_tune(lab_page: Page) -> None:
     write_target(lab_page, "")
     lab_page.get_by_role("button", name="Fine-tune for these prompts").click()
