@@ -88,7 +88,6 @@ class FineTuning:
         self.steps_an_epoch = math.ceil(len(images) / settings.batch_size)
         self.total = self.steps_an_epoch * settings.epochs
         self.step = 0
-        self.drawn = torch.Generator()  # of the patches, set anew for every update
 
     @property
     def epoch(self) -> int:
@@ -110,32 +109,32 @@ class FineTuning:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         batch, epoch = self.next_batch(), self.epoch
-        self.drawn.manual_seed(self.seed * 1_000_003 + self.step)
+        patches = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
         one_batch = self._chained if self.settings.mode == "chained" else self._saving
         with torch.enable_grad():
-            numbers = one_batch(self.latents[batch], self.originals[batch])
+            numbers = one_batch(self.latents[batch], self.originals[batch], patches)
         self.step += 1
         return {**numbers, "lr": lr, "epoch": float(epoch + 1)}
 
-    def _chained(self, x: Tensor, originals: Originals) -> dict[str, float]:
+    def _chained(self, x: Tensor, originals: Originals, patches: torch.Generator) -> dict[str, float]:
         image = last(locked(generate(self.eps, x, self.timesteps, self.base.schedule), self.lock))
         with self.lock:
-            return self._descend(image, originals)
+            return self._descend(image, originals, patches)
 
-    def _saving(self, x: Tensor, originals: Originals) -> dict[str, float]:
+    def _saving(self, x: Tensor, originals: Originals, patches: torch.Generator) -> dict[str, float]:
         schedule, numbers = self.base.schedule, {}
         with self.lock:
             self.base.park()  # only the copy is needed; a preview in between has brought it back
         for t, n in generation_pairs(self.timesteps):
             with self.lock:
                 eps = self.eps(x, batch_t(t, x))
-                numbers = self._descend(predict_x0(x, eps, schedule.alpha_bar_at(t)), originals)
+                numbers = self._descend(predict_x0(x, eps, schedule.alpha_bar_at(t)), originals, patches)
                 x = ddim_step(x, eps.detach(), t, n, schedule)
         return numbers
 
-    def _descend(self, x: Tensor, originals: Originals) -> dict[str, float]:
-        """One optimizer step on the loss of the images x `(B, 3, H, W)`."""
-        loss, numbers = self.loss(x, originals, self.drawn)
+    def _descend(self, x: Tensor, originals: Originals, patches: torch.Generator) -> dict[str, float]:
+        """One optimizer step on the loss of the images x `(B, 3, H, W)`. patches: draws those that are compared."""
+        loss, numbers = self.loss(x, originals, patches)
         descend(loss, self.optimizer, self.step)
         return numbers
 

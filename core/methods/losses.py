@@ -55,7 +55,7 @@ class Originals:
 class DiffusionCLIPLoss:
     """w_clip·L_direction + w_id·L_id + w_l1·L1 + w_patches·(distance of patches to targets) + w_pairs·(pairs_loss of both encoders).
 
-    What has the weight 0 is not computed; pairs_loss is left out where a batch holds one picture, or the identity encoder is missing.
+    What has the weight 0 is not computed. pairs_loss is left out for a batch of one; without an identity encoder it is CLIP's alone.
     targets: `(N, 3, H, W)` in [-1, 1], needed where w_patches is not 0.
     """
 
@@ -102,7 +102,7 @@ class DiffusionCLIPLoss:
             terms["patches"] = patch_distance(x, self.targets, generator)
         if self.weights["pairs"] and len(x) > 1:
             terms["pairs"] = pairs_loss(clip, originals.clip)
-            if identity is not None and originals.identity is not None:
+            if identity is not None:
                 terms["pairs"] = terms["pairs"] + pairs_loss(identity, originals.identity)
         loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return loss, {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}

@@ -30,11 +30,11 @@ def test_a_shift_of_all_colours_by_hand(targets):
     generator = torch.Generator().manual_seed(3)
     torch.randperm(1, generator=generator)
     expected = []
-    for _ in SCALES:  # every projection moves by the sum of its filter, times the shift
+    for scale in SCALES:  # every projection moves by the sum of its filter, times the shift
         for side in SIDES:
+            size = 32 // scale - side + 1
             filters = torch.randn(32, 3, side, side, generator=generator)
             expected.append((filters.flatten(1).sum(1) / filters.flatten(1).norm(dim=1)).abs().mean() * 0.25)
-            size = 32 // SCALES[len(expected) // 3] - side + 1
             torch.randint(size * size, (4 * size * size,), generator=generator)
     assert distance(flat + 0.25, torch.zeros(1, 3, 32, 32), seed=3).item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
 
