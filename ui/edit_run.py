@@ -134,7 +134,7 @@ class Runner:
         try:
             plan = self.plan(values)
             if "target_prompt" in self.lab.methods[teacher].train_settings.model_fields:
-                check_prompts(values[c.reference], values[c.target])
+                check_prompts(values[c.reference], values[c.target], self.lab.clip)
                 given = {"reference_prompt": values[c.reference].strip(), "target_prompt": values[c.target].strip()}
         except ShiftlabError as error:
             return {c.message: alert(str(error))}

@@ -13,7 +13,7 @@ from core.models.align import as_seen_by
 from core.types import Settings, ShiftlabError
 from core.worlds.portraits import DOMAINS, render, sample
 from ui.methods import about
-from ui.prompts import check_prompts
+from ui.prompts import check_prompts, strange_words_html
 from ui.state import LabImage
 from ui.tune_targets import EXAMPLES, SET, sources_of, target_pictures
 from ui.tune_watch import duration, size
@@ -74,7 +74,7 @@ def needs_target(method: str, settings: Settings) -> bool:
 def submit(lab: Any, method: str, settings: Settings, name: str, seed: int, pictures: Pictures) -> str:
     """Checks everything that a person can get wrong and puts the job into the queue; returns its id. Raises ShiftlabError."""
     if hasattr(settings, "target_prompt") and getattr(settings, "image_weight", 0.0) < 1:
-        check_prompts(settings.reference_prompt, settings.target_prompt)
+        check_prompts(settings.reference_prompt, settings.target_prompt, lab.clip)
     side = image_size(lab)
     count = getattr(settings, "images", TRAINING_IMAGES)
     shown = max(count, TRAINING_IMAGES)
@@ -107,11 +107,12 @@ def default_name(settings: Settings, aim: str = SET) -> str:
 
 
 def estimate_html(lab: Any, method: str, settings: Settings, pictures: Pictures) -> str:
-    """Minutes, memory and what waits before it."""
+    """Minutes, memory and what waits before it, and what CLIP will not read."""
     images = pictures.count(method, settings)
     if not images:
         return f'<p class="help">The {"target" if about(method).learns == "target" else "source"} set is empty.</p>'
     guess = lab.estimate(method, settings, images)
     waiting = sum(job.live for job in lab.list())
     queue = "" if not waiting else f", after {'the run' if waiting == 1 else f'the {waiting} runs'} before it"
-    return f'<p class="estimate" title="{guess.note}">About <b>{duration(guess.seconds)}</b> and <b>{size(guess.bytes)}</b>{queue}.</p>'
+    line = f"About <b>{duration(guess.seconds)}</b> and <b>{size(guess.bytes)}</b>{queue}."
+    return f'<p class="estimate" title="{guess.note}">{line}</p>' + strange_words_html(lab.clip, getattr(settings, "target_prompt", ""))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from core.metrics.edit import identity_score, s_dir
 from core.metrics.image import psnr
-from core.types import Context
+from core.types import Context, ShiftlabError
 
 
 def direction_of(reference: str, target: str, context: Context) -> Tensor | None:
@@ -14,7 +14,10 @@ def direction_of(reference: str, target: str, context: Context) -> Tensor | None
     reference, target = reference.strip(), target.strip()
     if context.clip is None or not reference or not target or reference == target:
         return None
-    return context.clip.text_direction(reference, target)
+    try:
+        return context.clip.text_direction(reference, target)
+    except ShiftlabError:  # this CLIP sees no difference between them
+        return None
 
 
 def edit_scores(x0: Tensor, x: Tensor, direction: Tensor | None, context: Context) -> list[dict[str, float]]:

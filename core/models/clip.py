@@ -13,7 +13,7 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from open_clip import OPENAI_IMAGENET_TEMPLATES
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from core.models.clip_words import only_rows_of, strange_words, with_all_rows
 from core.models.fingerprint import weights_hash
 from core.types import ShiftlabError
 
@@ -66,6 +67,8 @@ class Clip:
     image_size: pixels a side that the image tower takes. mean, std: its colour normalisation of [0, 1] images.
     templates: what `text_direction` uses when it is told none; the embedded model's come from its card.
     dtype: of autocast in the image tower; float32 means none. Embeddings are float32 always.
+    taught: the tokens that the text tower knows; None means all. The card's "least_direction" says how far apart two prompts must be to
+    name a direction: a small text tower keeps those that say the same to it a little apart.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Clip:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         card: dict[str, Any] | None = None,
+        taught: Collection[int] | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
@@ -90,6 +94,8 @@ class Clip:
         self.templates = tuple(templates)
         self.dtype = dtype
         self.card = card or {}
+        self.taught = taught
+        self.least_direction = float(self.card.get("least_direction", 0.0))
         self.fingerprint = weights_hash(model.state_dict())
         self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
@@ -131,17 +137,36 @@ class Clip:
                 self._texts.popitem(last=False)
         return embeddings
 
+    def strange_words(self, prompt: str) -> list[str]:
+        """The words of a prompt that this CLIP was never taught, and passes over."""
+        return [] if self.taught is None else strange_words(prompt, self.taught, self.tokenizer.encode)
+
+    def difference(self, reference: str, target: str, templates: Sequence[str] | None = None) -> Tensor:
+        """`(D,)`: the mean over templates of E_T(target) − E_T(reference)."""
+        templates = self.templates if templates is None else templates
+        at_target = self.encode_text(fill_templates(target.strip(), templates))
+        at_reference = self.encode_text(fill_templates(reference.strip(), templates))
+        return (at_target - at_reference).mean(dim=0)
+
     def text_direction(self, reference: str, target: str, templates: Sequence[str] | None = None) -> Tensor:
-        """ΔT `(D,)`, unit length: the mean over templates of E_T(target) − E_T(reference), then normalised."""
+        """ΔT `(D,)`, unit length: the difference of the prompts, normalised. Raises ShiftlabError where there is none to speak of."""
         for prompt, which in ((reference, "reference"), (target, "target")):
             if not prompt.strip():
                 raise ShiftlabError(f'The {which} prompt is empty. Describe the {which} in a few words, such as "a photo of a person".')
         if reference.strip() == target.strip():
             raise ShiftlabError("Reference prompt and target prompt are the same. Change one of them: the edit follows the difference.")
-        templates = self.templates if templates is None else templates
-        at_target = self.encode_text(fill_templates(target.strip(), templates))
-        at_reference = self.encode_text(fill_templates(reference.strip(), templates))
-        return normalised((at_target - at_reference).mean(dim=0))
+        difference = self.difference(reference, target, templates)
+        if difference.norm() < self.least_direction:
+            raise ShiftlabError(self._no_direction(reference, target))
+        return normalised(difference)
+
+    def _no_direction(self, reference: str, target: str) -> str:
+        words = " or ".join(f"“{word}”" for word in self.strange_words(f"{reference} {target}"))
+        taught = f", for it was never taught {words}" if words else ""
+        return (
+            f"{self.name} sees no difference between “{reference.strip()}” and “{target.strip()}”{taught}. Use words that it knows, such "
+            "as those of the presets, follow target images instead, or load a CLIP that has read more under Models."
+        )
 
     def image_direction(self, sources: Tensor, targets: Tensor, batch: int = 32) -> Tensor:
         """`(D,)`, unit length: mean embedding of the target images minus that of the source images, each `(N, 3, H, W)` in [-1, 1]."""
@@ -157,10 +182,16 @@ def build_clip(model_cfg: dict[str, Any]) -> open_clip.CLIP:
     return open_clip.CLIP(**model_cfg)
 
 
-def save_clip(folder: Path, model: nn.Module, config: dict[str, Any], card: dict[str, Any]) -> None:
-    """Writes what `load_clip` reads. config: {"model_cfg": …, "preprocess_cfg": {"mean", "std"}}; card may hold "name" and "templates"."""
+def save_clip(
+    folder: Path, model: nn.Module, config: dict[str, Any], card: dict[str, Any], taught: Collection[int] | None = None
+) -> None:
+    """Writes what `load_clip` reads. config: {"model_cfg": …, "preprocess_cfg": {"mean", "std"}}; card may hold "name" and "templates".
+
+    taught: the only tokens whose vectors are worth keeping; None keeps all.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS_FILE)
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(state if taught is None else only_rows_of(state, taught), folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
 
@@ -175,7 +206,7 @@ def load_clip(folder: Path, device: torch.device | str = "cpu", dtype: torch.dty
     config = json.loads((folder / CONFIG_FILE).read_text())
     card = json.loads((folder / CARD_FILE).read_text()) if (folder / CARD_FILE).is_file() else {}
     model = build_clip(config["model_cfg"])
-    weights = load_file(folder / weights_file)
+    weights, taught = with_all_rows(load_file(folder / weights_file), model.vocab_size)
     model.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in weights.items()})
     preprocess = config["preprocess_cfg"]
     return Clip(
@@ -189,4 +220,5 @@ def load_clip(folder: Path, device: torch.device | str = "cpu", dtype: torch.dty
         device=device,
         dtype=dtype,
         card=card,
+        taught=taught,
     )

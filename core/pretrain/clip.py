@@ -29,7 +29,7 @@ from core.pretrain.clip_batch import Batch, draw_batch
 from core.pretrain.clip_losses import clip_losses, weighted_sum
 from core.pretrain.clip_quality import measure, write_sheets
 from core.pretrain.pairs import PORTRAITS, PORTRAITS_SEED, PairedSet, paired_set
-from core.pretrain.wording import TEMPLATES, Reader
+from core.pretrain.wording import TEMPLATES, Reader, taught_tokens
 
 TITLE = "Shiftlab portraits CLIP"
 PURPOSE = "open_clip's CLIP, small, for drawn portraits in five domains: trained adversarially, so that its gradients can be followed."
@@ -46,6 +46,8 @@ CLEAN_UNTIL, FULL_RADIUS_AT = 0.04, 0.3  # shares of the budget
 FULL_RADIUS = 9.0  # photo and sketch of one portrait are 87 apart in the mean, photo and cartoon 47
 TRUSTED_RADIUS = 1.5  # a smile is 8.7 away in the mean, so half of that can undo it; up to here attributes are asked for
 MAX_SCALE = 20.0  # of the logits: a larger one would let attributes make do with tiny differences
+LEAST_DIRECTION = 0.15  # between prompts: it says 0.26 and more where they differ to it, 0.10 and less where only unknown words do
+OWN_FACTS = ("title", "purpose", "name", "templates", "least_direction", "measured")  # of the card, that `export` or `evaluate` writes
 
 
 def radii(groups: int, progress: float) -> Tensor:
@@ -103,14 +105,15 @@ class ClipTraining:
 
 def export(model: nn.Module, folder: Path, facts: Mapping[str, Any]) -> None:
     """Half-precision weights, config, card and README: what `load_clip` reads."""
-    save_clip(folder, copy.deepcopy(model).half(), CONFIG, {})
-    common.write_card(folder, TITLE, PURPOSE, {"name": TITLE, **facts, "templates": list(TEMPLATES)})
+    save_clip(folder, copy.deepcopy(model).half(), CONFIG, {}, taught_tokens())
+    said = {"templates": list(TEMPLATES), "least_direction": LEAST_DIRECTION}
+    common.write_card(folder, TITLE, PURPOSE, {"name": TITLE, **facts, **said})
 
 
 def evaluate(folder: Path, sheets: Path) -> None:
     """Measure the model in a folder on unseen portraits; put the figures into its card, and the sheets of pixel ascents beside the log."""
     clip, card = load_clip(folder), common.read_card(folder)
-    facts = {name: value for name, value in card.items() if name not in ("title", "purpose", "name", "templates", "measured")}
+    facts = {name: value for name, value in card.items() if name not in OWN_FACTS}
     export(clip.model, folder, {**facts, "measured": measure(clip)})
     write_sheets(clip, sheets)
 

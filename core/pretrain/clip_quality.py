@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
-from core.models.clip import Clip
+from core.models.clip import Clip, normalised
 from core.pretrain.adversary import pgd
 from core.pretrain.dataset import to_bytes
 from core.worlds.portraits import ATTRIBUTE_PROMPTS, ATTRIBUTES, DOMAIN_PROMPTS, DOMAINS, Portraits, render, sample
@@ -80,7 +80,7 @@ def _cross_entropy(clip: Clip, prompts: Tensor, label: Tensor) -> Callable[[Tens
 
 def domain_cosine(clip: Clip, features: dict[str, Tensor], domain: str) -> Tensor:
     """Mean cos(ΔI, ΔT) of the same portraits drawn as photo and in the domain."""
-    direction = clip.text_direction(DOMAIN_PROMPTS["photo"], DOMAIN_PROMPTS[domain])
+    direction = normalised(clip.difference(DOMAIN_PROMPTS["photo"], DOMAIN_PROMPTS[domain]))
     return F.cosine_similarity(features[domain] - features["photo"], direction, dim=-1).mean()
 
 
@@ -89,7 +89,7 @@ def attribute_cosine(clip: Clip, portraits: Portraits, attribute: str) -> Tensor
     without, having = portraits.attributes.clone(), portraits.attributes.clone()
     without[:, ATTRIBUTES.index(attribute)], having[:, ATTRIBUTES.index(attribute)] = False, True
     before, after = (embed(clip, render(replace(portraits, attributes=values), "photo")) for values in (without, having))
-    return F.cosine_similarity(after - before, clip.text_direction(*ATTRIBUTE_PROMPTS[attribute]), dim=-1).mean()
+    return F.cosine_similarity(after - before, normalised(clip.difference(*ATTRIBUTE_PROMPTS[attribute])), dim=-1).mean()
 
 
 def pixel_ascent(clip: Clip, images: Tensor, direction: Tensor, steps: int = 60, lr: float = 0.03, l1: float = 1.0) -> Tensor:

@@ -14,7 +14,7 @@ from open_clip import SimpleTokenizer
 from torch import Tensor
 
 from core.models.clip import fill_templates
-from core.worlds.portraits import ATTRIBUTE_PROMPTS, ATTRIBUTES, DOMAIN_PROMPTS, DOMAINS
+from core.worlds.portraits import ATTRIBUTE_PROMPTS, ATTRIBUTES, DOMAIN_PROMPTS, DOMAINS, captions, sample
 
 # A few of open_clip's ImageNet templates that name none of the world's domains; what the trained model averages a text direction over.
 TEMPLATES = (
@@ -29,6 +29,7 @@ BARE = {
     "cartoon": ("cartoon", "comic", "a cartoon", "cartoon style"),
 }
 FIRST_WHOLE_WORD = 512  # token ids below are single letters and bytes
+DRAWS, CAPTIONED = 40, 100  # of texts, to see every word once: captions a domain in each draw
 OTHER_PHRASES = {  # (negative, positive) phrases beside the world's own
     "smiling": (("a sad person", "a person who does not smile"), ("a happy person", "a laughing person", "a person with a smile")),
     "glasses": (("a person wearing no glasses",), ("a person wearing glasses", "a person in eyeglasses", "a person with spectacles")),
@@ -102,3 +103,16 @@ class Reader:
             place = rng.randint(1, end)
             row[place + 1 : end + 2] = row[place : end + 1].clone()
             row[place] = rng.randrange(FIRST_WHOLE_WORD, self.tokenizer.vocab_size - 2)
+
+
+def taught_tokens() -> frozenset[int]:
+    """Every token of the texts that CLIP learns from, meaningless words left out: of many draws of captions and prompts."""
+    rng, encode = Random(0), lru_cache(maxsize=None)(SimpleTokenizer().encode)
+    texts: set[str] = set()
+    for draw in range(DRAWS):
+        people = sample(CAPTIONED, draw)
+        for domain in DOMAINS:
+            texts.update(captions(people, domain, draw), attribute_prompts(domain, rng))
+        texts.update(domain_prompts(rng))
+    ends = SimpleTokenizer().all_special_ids  # start and end of a text
+    return frozenset(ends) | {token for text in texts for token in encode(text)}

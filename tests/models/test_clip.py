@@ -121,3 +121,27 @@ def test_a_folder_without_weights_is_a_sentence(tmp_path):
 def test_models_of_the_hub_are_not_fetched_unasked(name, tag, said):
     with pytest.raises(ShiftlabError, match=said):
         load_open_clip(name, tag)
+
+
+TAUGHT = [320, 1125, 539, 2533, 49406, 49407]  # a photo of person, start and end
+
+
+def test_a_file_of_the_taught_words_alone(clip, tmp_path):
+    save_clip(tmp_path / "all", clip.model, CONFIG, {})
+    save_clip(tmp_path / "few", clip.model, CONFIG, {}, TAUGHT)
+    few = load_clip(tmp_path / "few")
+    assert torch.equal(few.encode_text(["a photo of a person"]), clip.encode_text(["a photo of a person"]))
+    assert torch.equal(few.encode_text(["a photo of a zebra"]), few.encode_text(["a photo of a giraffe"]))
+    assert (tmp_path / "few" / "model.safetensors").stat().st_size * 2 < (tmp_path / "all" / "model.safetensors").stat().st_size
+    save_clip(tmp_path / "again", few.model, CONFIG, {}, few.taught)
+    assert load_clip(tmp_path / "again").fingerprint == few.fingerprint
+    assert few.strange_words("a Photo of a zebra, a person-like zebra") == ["zebra", "person-like"]
+    assert clip.strange_words("a zebra") == []
+
+
+def test_prompts_that_say_the_same_to_a_small_clip_are_a_sentence(clip, tmp_path):
+    save_clip(tmp_path, clip.model, CONFIG, {"name": "Small", "least_direction": 1e-4}, TAUGHT)
+    small = load_clip(tmp_path)
+    with pytest.raises(ShiftlabError, match="Small sees no difference between “a zebra” and “a giraffe”, for it was never taught"):
+        small.text_direction("a zebra", "a giraffe")
+    assert small.text_direction("a photo", "a person").norm().item() == pytest.approx(1, abs=1e-3)

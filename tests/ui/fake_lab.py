@@ -48,6 +48,7 @@ class FakeLab:
     def __init__(self) -> None:
         self.methods = {"diffusionclip": DiffusionCLIP(), "sdedit": SDEdit(), "egsde": EGSDE(), "ddib": DDIB()}
         self.base = SimpleNamespace(image_size=16, fingerprint="here")
+        self.clip = None
         self.identity = SimpleNamespace(name="fake identity", floor=0.1, ceiling=0.9)
         self.perceptual = SimpleNamespace(name="fake features")
         self.forget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from core.methods import METHODS, that_train
 from core.methods.diffusionclip_settings import DiffusionCLIPTune
+from core.models.clip import load_clip
 from core.types import Settings, ShiftlabError
 from ui.state import LabImage
 from ui.tune_presets import preset_for, tune_presets
@@ -21,7 +23,7 @@ SETTINGS = DiffusionCLIPTune(images=3)
 class Lab:
     """Keeps what it is given."""
 
-    base = SimpleNamespace(image_size=16)
+    base, clip = SimpleNamespace(image_size=16), None
 
     def submit(self, method, settings, images, name, seed=0, target_images=None, samples=None):
         self.given = SimpleNamespace(method=method, images=images, name=name, seed=seed, target_images=target_images, samples=samples)
@@ -120,6 +122,17 @@ def test_estimate_counts_the_images_that_there_are():
     assert lab.estimated == 1 and "2 min 10 s" in html and "1.5 GB" in html and "after the run before it" in html
     assert "source set is empty" in estimate_html(lab, "diffusionclip", SETTINGS, Pictures(SOURCE))
     assert "target set is empty" in estimate_html(lab, "sdft", Plain(), Pictures())
+
+
+def test_what_the_loaded_clip_cannot_read_is_said():
+    lab = Lab()
+    lab.clip = load_clip(Path(__file__).parents[2] / "checkpoints" / "clip")
+    zombie = SETTINGS.model_copy(update={"target_prompt": "a pencil sketch of a zombie"})
+    assert "passes over “zombie”" in estimate_html(lab, "diffusionclip", zombie, Pictures())
+    assert "passes over" not in estimate_html(lab, "diffusionclip", SETTINGS, Pictures())
+    with pytest.raises(ShiftlabError, match="never taught “zombie”"):
+        submit(lab, "diffusionclip", SETTINGS.model_copy(update={"target_prompt": "a photo of a zombie"}), "", 0, Pictures())
+    assert submit(lab, "diffusionclip", zombie, "", 0, Pictures()) == "id"
 
 
 def test_default_name():
