@@ -1,4 +1,7 @@
-"""Edits that a comparison trains: each under a name that says all it depends on, trained once, or gone on with after a stop."""
+"""Edits that a comparison trains: each under a name that says all it depends on, trained once, or gone on with after a stop.
+
+One of them may become an example of the lab, with its numbers on its card.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.data.checkpoints import FolderCheckpoints
-from core.data.edits import load_edit, save_edit
+from core.data.edits import OWN, load_edit, save_edit
 from core.methods import METHODS
 from core.types import Context, Edit, StepEvent, TrainRequest
 
@@ -33,3 +36,11 @@ def kept_edit(stem: Path, request: TrainRequest, context: Context) -> Edit:
             elif isinstance(event, StepEvent) and event.phase == "sample":
                 print(f"{stem.name} {event.step}/{event.total} {event.numbers}", flush=True)
     return load_edit(path, context.base.state_dict())
+
+
+def ship(path: Path, edit: Edit, name: str, metrics: dict[str, float], note: str, context: Context) -> None:
+    """The edit as an example of the lab, in the least space: eight bits of what differs from the base, half precision of a network."""
+    card = edit.card.model_copy(update={"name": name, "metrics": {**edit.card.metrics, **metrics}, "note": note})
+    half = card.weights == OWN
+    weights = {key: value.half() if half and value.is_floating_point() else value for key, value in edit.weights.items()}
+    save_edit(path, Edit(card, weights), context.base.state_dict(), "eight_bit")

@@ -36,6 +36,7 @@ from core.models.judge import Judge, load_judge
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import command_line
 from core.pretrain.edits import context_of
+from core.pretrain.kept_edits import ship
 from core.types import Context, Edit, TrainRequest
 from core.worlds import portraits as world
 
@@ -130,16 +131,6 @@ def measured(variant: str, seed: int, options: argparse.Namespace, context: Cont
     return row
 
 
-def ship(options: argparse.Namespace, context: Context, row: dict[str, float]) -> None:
-    """The base that SDFT tuned with the first seed becomes the lab's example, with its numbers on its card."""
-    edit = tuned_edit("SDFT", options.seeds[0], options, context)
-    note = f"{command_line('core.pretrain.sdft_quality')}; numbers of {options.count} free samples"
-    card = edit.card.model_copy(
-        update={"name": f"{options.images} {options.domain}s", "metrics": {**edit.card.metrics, **row}, "note": note}
-    )
-    save_edit(options.ship / f"sdft_{options.domain}.safetensors", Edit(card, edit.weights), context.base.state_dict(), "eight_bit")
-
-
 def with_interval(values: Sequence[float]) -> str:
     """Mean ± half the width of the 95 % confidence interval of the mean; the value alone where there is one."""
     mean = float(np.mean(values))
@@ -208,7 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.setdefault(variant, []).append(measured(variant, seed, options, context, measure))
         write_text(options.out, report(rows, measure, replace_seeds(options, seed)))
     if options.ship and "SDFT" in options.variants:
-        ship(options, context, rows["SDFT"][0])
+        note = f"{command_line('core.pretrain.sdft_quality')}; numbers of {options.count} free samples"
+        edit, path = tuned_edit("SDFT", options.seeds[0], options, context), options.ship / f"sdft_{options.domain}.safetensors"
+        ship(path, edit, f"{options.images} {options.domain}s", rows["SDFT"][0], note, context)
 
 
 def replace_seeds(options: argparse.Namespace, last: int) -> argparse.Namespace:

@@ -25,9 +25,9 @@ from core.metrics.perceptual import best_perceptual
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import command_line
 from core.pretrain.edits import context_of
-from core.pretrain.kept_edits import kept_edit, stem_of
+from core.pretrain.kept_edits import kept_edit, ship, stem_of
 from core.pretrain.sdft_quality import SHOWN, replace_seeds, sampled, table_of
-from core.types import Context, TrainRequest
+from core.types import Context, Edit, TrainRequest
 from core.worlds import portraits as world
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -67,15 +67,20 @@ def measure_of(options: argparse.Namespace, context: Context) -> tuple[Measure, 
     return measure, {"true pictures": measure(again), "source model": measure(sampled(context.base, options, context))}
 
 
-def measured(variant: str, seed: int, options: argparse.Namespace, context: Context, measure: Measure) -> dict[str, float]:
-    """One variant and seed: trained, sampled and measured; with the first seed its samples go to a sheet."""
+def trained(variant: str, seed: int, options: argparse.Namespace, context: Context, measure: Measure) -> Edit:
+    """The variant's edit, trained or gone on with where it is not there yet."""
     settings = DomainStudioTune(
         **VARIANTS[variant], images=options.images, steps=options.steps, batch_size=options.batch, learning_rate=options.lr,
         ema=options.ema, sample_every=options.save_every, sample_steps=2,
     )  # fmt: skip
     request = TrainRequest(measure.shots, settings, f"{options.domain} by {variant}, seed {seed}", seed)
     stem = stem_of(options.work, f"{variant.replace(', ', '-').replace(' ', '-')}-{seed}", request, context, options.domain, SHOTS_SEED)
-    samples = sampled(context.base.tuned(kept_edit(stem, request, context).weights), options, context)
+    return kept_edit(stem, request, context)
+
+
+def measured(variant: str, seed: int, options: argparse.Namespace, context: Context, measure: Measure) -> dict[str, float]:
+    """One variant and seed: trained, sampled and measured; with the first seed its samples go to a sheet."""
+    samples = sampled(context.base.tuned(trained(variant, seed, options, context, measure).weights), options, context)
     if seed == options.seeds[0]:
         write_sheet(torch.cat([measure.shots[:SHOWN], samples[: 2 * SHOWN].cpu()]), options.work / f"{variant}.png", columns=SHOWN)
     row = measure(samples)
@@ -113,6 +118,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--save-every", type=int, default=50, help="updates between two saved states")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the embedded models")
     parser.add_argument("--work", type=Path, default=Path("cache/tenshot"), help="folder of edits, states and sheets")
+    parser.add_argument("--ship", type=Path, default=None, help="folder of shipped edits, for the base that DomainStudio tuned")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; default: all")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/tenshot.md"), help="the table")
     return parser.parse_args(arguments)
@@ -130,6 +136,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for variant in options.variants:
             rows.setdefault(variant, []).append(measured(variant, seed, options, context, measure))
         write_text(options.out, report(rows, measure, replace_seeds(options, seed)))
+    if options.ship and "DomainStudio" in options.variants:
+        note = f"{command_line('core.pretrain.tenshot_quality')}; numbers of {options.count} free samples"
+        edit = trained("DomainStudio", options.seeds[0], options, context, measure)
+        path = options.ship / f"domainstudio_{options.domain}.safetensors"
+        ship(path, edit, f"{options.images}-shot {options.domain}", rows["DomainStudio"][0], note, context)
 
 
 if __name__ == "__main__":

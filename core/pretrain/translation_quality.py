@@ -28,6 +28,7 @@ from core.metrics.image import psnr, ssim
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import command_line
 from core.pretrain.edits import context_of
+from core.pretrain.kept_edits import ship
 from core.types import Context, Edit, EditRequest, EditResult, Settings, StepEvent, TrainRequest
 from core.worlds import portraits as world
 
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--return-step", type=int, default=500, help="of both methods")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"), help="folder of the embedded models")
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder of the classifier, its state and the sheet")
+    parser.add_argument("--ship", type=Path, default=None, help="folder of shipped edits, for the classifier")
     parser.add_argument("--out", type=Path, default=None, help="the table; default: benchmarks/translation_<domain>.md")
     return parser
 
@@ -134,6 +136,9 @@ def main(arguments: list[str] | None = None) -> None:
     targets = world.render(world.sample(options.count, TARGET_SEED), options.domain, size)
     bases = {name: load_edit(file, state) for name, file in options.bases}
     classifier = load_edit(path, state)
+    if options.ship:
+        note = f"{command_line('core.pretrain.translation_quality')}; EGSDE's domain classifier, not a tuned base"
+        ship(options.ship / f"egsde_{options.domain}.safetensors", classifier, f"Photo or {options.domain}", {}, note, context)
     extractor = best_extractor(context.clip, context.device)
     rows, shown = [], []
     settings = settings_of(size, options.steps, options.return_step)

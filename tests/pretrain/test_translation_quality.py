@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.data.edits import save_edit
+from core.data.edits import load_edit, read_card, save_edit
 from core.metrics.distribution import Extractor, frechet_distance
 from core.metrics.perceptual import perceptual_of_identity
 from core.models.base import load_base
@@ -76,7 +76,12 @@ def test_the_command_writes_the_table_and_keeps_its_classifier(tmp_path, bases, 
     numbers = {"iterations": 2, "learn": 4, "count": 3, "steps": 2, "return-step": 40}
     folders = {"checkpoints": checkpoints, "cache": tmp_path / "cache", "out": tmp_path / "table.md"}
     options = [word for name, value in {**numbers, **folders}.items() for word in (f"--{name}", str(value))]
-    main(["painting", f"sdft={edit}", *options])
+    main(["painting", f"sdft={edit}", *options, "--ship", str(tmp_path / "edits")])
     table = (tmp_path / "table.md").read_text()
     assert all(word in table for word in ("untouched", "SDEdit", "EGSDE", "FID", "features of tiny clip", "tiny identity"))
     assert (tmp_path / "cache/egsde/painting.safetensors").is_file() and (tmp_path / "cache/egsde/painting.png").is_file()
+    shipped, whole = tmp_path / "edits/egsde_painting.safetensors", tmp_path / "cache/egsde/painting.safetensors"
+    assert read_card(shipped).name == "Photo or painting" and shipped.stat().st_size < 0.6 * whole.stat().st_size
+    settings, photos = settings_of(IMAGE_SIZE, steps=2, return_step=40)["egsde"], torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE)
+    half, full = (translated(settings, (load_edit(path, {}), bases["sdft"]), photos, context) for path in (shipped, whole))
+    assert torch.allclose(half, full, atol=1e-2)

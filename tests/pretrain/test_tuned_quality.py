@@ -53,7 +53,10 @@ def test_ten_pictures(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureF
     capsys.readouterr()
     tenshot_quality.main(fast)
     assert "2/2" not in capsys.readouterr().out, "nothing is trained again"
-    assert rows(tmp_path / "table.md") == table
+    assert rows(tmp_path / "table.md") == table and not (tmp_path / "edits").exists()
+    tenshot_quality.main([*fast, "--ship", str(tmp_path / "edits")])
+    card = read_card(tmp_path / "edits/domainstudio_sketch.safetensors")
+    assert (card.name, card.method, card.weights) == ("3-shot sketch", "domainstudio", "eight_bit") and "FID" in card.metrics
 
 
 def test_five_prompts_on_tuned_bases(checkpoints: Path, tmp_path: Path) -> None:
