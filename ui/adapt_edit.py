@@ -50,12 +50,10 @@ class EditStep:
         with gr.Column(elem_classes="card"):
             self.method = gr.Dropdown(names, value=first, label="Method", interactive=True, filterable=False, elem_id="adapt-method")
             self.line = gr.HTML(line_html(first), elem_classes="under")
-            with gr.Row(elem_classes="pair"):
-                self.edit = gr.Dropdown([], label="Edit", interactive=True, allow_custom_value=True, elem_id="adapt-edit", min_width=120)
-                self.mixed = gr.Dropdown(
-                    [], value=[], multiselect=True, label="Mix with", interactive=True, allow_custom_value=True, elem_id="adapt-mixed",
-                    min_width=120,
-                )  # fmt: skip
+            self.edit = gr.Dropdown([], label="Edit", interactive=True, allow_custom_value=True, elem_id="adapt-edit")
+            self.mixed = gr.Dropdown(
+                [], value=[], multiselect=True, label="Mix with", interactive=True, allow_custom_value=True, elem_id="adapt-mixed"
+            )
         with gr.Column(elem_classes="card"):
             self.forms, self.columns = self._build_forms(methods, first)
             with gr.Accordion("Seed and batch", open=False, elem_classes="more"):
@@ -163,7 +161,7 @@ class EditStep:
             self.tried: UNTRIED,
             **{column: gr.update(visible=key == method) for key, column in self.columns.items()},
             **self._choices(method, None),
-            self.mixed: gr.update(visible=more is not None, value=[], **({"label": more.label} if more else {})),
+            self.mixed: gr.update(visible=more is not None, value=self.view.beside(method), **({"label": more.label} if more else {})),
         }
 
     def _choices(self, method: str, key: str | None) -> Updates:

@@ -107,11 +107,8 @@ def _controls(lab: Any, presets: list[str]) -> Controls:
     with gr.Column(elem_classes="card"):
         method = gr.Dropdown(names, value=names[0][1], label="Method", interactive=True, filterable=False, elem_id="edit-method")
         line = gr.HTML(line_html(names[0][1]), elem_classes="under")
-        with gr.Row(elem_classes="pair"):
-            edit = gr.Dropdown([], label="Edit", interactive=True, elem_id="edit-edit", min_width=120, **LENIENT)
-            mixed = gr.Dropdown(
-                [], value=[], multiselect=True, label="Mix with", interactive=True, elem_id="edit-mixed", min_width=120, **LENIENT
-            )
+        edit = gr.Dropdown([], label="Edit", interactive=True, elem_id="edit-edit", **LENIENT)
+        mixed = gr.Dropdown([], value=[], multiselect=True, label="Mix with", interactive=True, elem_id="edit-mixed", **LENIENT)
         preset = gr.Dropdown(presets, value=None, label="Prompts", interactive=True, elem_id="edit-preset")
         reference = gr.Textbox("", label="Reference prompt", interactive=True, max_lines=2, elem_id="edit-reference")
         target = gr.Textbox("", label="Target prompt", interactive=True, max_lines=2, elem_id="edit-target")

@@ -119,6 +119,15 @@ def test_an_edit_from_tune_brings_a_method_that_uses_it(visitor: Visitor, lab: F
 
 def test_a_base_tuned_to_pictures_comes_before_edits_of_words(visitor: Visitor, lab: FakeLab) -> None:
     lab.offered.append(entry("paintings", "", method="sdft"))
-    for method, chosen in (("ddib", "paintings"), ("diffusionclip", "pencil-sketch")):
+    lab.offered.append(entry("many-paintings", "", method="sdft"))
+    lab.offered[-1].card.settings["images"] = 64
+    lab.offered.append(entry("told-apart", "", method="egsde", weights="own"))
+    c = visitor.tab.controls
+    for method, chosen, beside in (
+        ("ddib", "many-paintings", []), ("diffusionclip", "pencil-sketch", []), ("egsde", "told-apart", ["many-paintings"]),
+    ):  # fmt: skip
         visitor.switch(method)
-        assert visitor.values[visitor.tab.controls.edit] == chosen
+        assert visitor.values[c.edit] == chosen and visitor.values[c.mixed] == beside
+        assert visitor.about[c.preset]["label"] == ("Prompts" if method == "diffusionclip" else "Prompts, for S_dir alone")
+    visitor.switch("ddib")
+    assert visitor.values[c.mixed] == [], "what another method walked with is not handed on"
