@@ -16,9 +16,8 @@ from torch import Tensor
 from core.adaptation.classifier import CHUNK, Classifier, ClassifierSettings
 from core.adaptation.pixels import Pictures
 from core.methods.walks import stop_if_asked
+from core.process.seeds import seed_of
 from core.types import Context, ShiftlabError
-
-SPREAD = 1_000_003  # a prime, so that (seed, epoch) pairs have generators of their own
 
 
 @dataclass
@@ -67,7 +66,7 @@ def fit(
     progress = _resume(context.checkpoints.load(), tag, found, optimizer)
     weights = class_weights(arm.train.y, len(classes)) if settings.class_weights else torch.ones(len(classes))
     while not progress.over(settings):
-        loss = _epoch(arm.train, weights.to(found.device), found, optimizer, settings, seed * SPREAD + progress.epoch, context)
+        loss = _epoch(arm.train, weights.to(found.device), found, optimizer, settings, seed_of(seed, progress.epoch), context)
         progress.epoch += 1
         numbers = {"loss": loss, **_measured(arm, found, context)}
         _note_best(progress, numbers, found, settings)
@@ -104,7 +103,7 @@ def _epoch(
         if len(index) == 1 and settings.model != "cnn":
             continue  # batch normalisation has no spread in one picture
         with context.lock, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed * SPREAD + step)  # dropout
+            torch.manual_seed(seed_of(seed, step))  # dropout
             loss = (found.losses(x, y) * weights[y]).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

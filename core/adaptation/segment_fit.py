@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.adaptation.fit import SPREAD
 from core.adaptation.mean_teacher import batch_statistics, follow
 from core.adaptation.segment_batches import RareClasses, plain
 from core.adaptation.segment_mix import class_mix, jittered, pseudo_labels, strong
@@ -26,6 +25,7 @@ from core.methods.learning import descend
 from core.methods.walks import stop_if_asked
 from core.metrics.segmentation import IGNORE, confusion, iou, mean_iou
 from core.models.segformer import HEAD
+from core.process.seeds import seed_of
 from core.types import Context, Stopped
 
 HUE = 0.2  # share of the jitter of labelled crops that their hue has
@@ -60,7 +60,7 @@ class SegmentTraining:
 
     def update(self) -> None:
         """One update of both networks."""
-        number = self.seed * SPREAD + self.step
+        number = seed_of(self.seed, self.step)
         generator = torch.Generator().manual_seed(number)
         for group in self.optimizer.param_groups:
             group["lr"] = group["factor"] * self.rate * pace(self.step, self.total, self.settings.warm_up)

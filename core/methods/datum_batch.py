@@ -15,6 +15,7 @@ from torch import Tensor
 from core.models.text_to_image import TextToImage
 from core.process.ddim import add_noise
 from core.process.noise import ItemNoise
+from core.process.seeds import seed_of
 from core.types import ShiftlabError
 
 
@@ -46,7 +47,7 @@ class Batches:
     @torch.no_grad()
     def at(self, step: int) -> Batch:
         """The batch of update `step`, from 0."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(seed_of(self.seed, step))
         crops = torch.stack([self._crop(generator) for _ in range(self.size)])
         seeds = torch.randint(2**31, (self.size,), generator=generator).tolist()
         target = self._noised(self.model.to_latents(crops, ItemNoise(seeds, self.model.device)), generator)

@@ -27,6 +27,7 @@ from core.methods.losses import DiffusionCLIPLoss, Originals
 from core.methods.walks import generated, locked, start_latents
 from core.process.ddim import ddim_step, predict_x0
 from core.process.sampling import batch_t, generate, last
+from core.process.seeds import seed_of
 from core.process.timesteps import generation_pairs, paper_timesteps
 from core.types import Context, Edit, StepEvent, TrainRequest
 
@@ -109,7 +110,7 @@ class FineTuning:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         batch, epoch = self.next_batch(), self.epoch
-        patches = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+        patches = torch.Generator().manual_seed(seed_of(self.seed, self.step))
         one_batch = self._chained if self.settings.mode == "chained" else self._saving
         with torch.enable_grad():
             numbers = one_batch(self.latents[batch], self.originals[batch], patches)

@@ -22,6 +22,7 @@ from core.methods.fields import setting
 from core.methods.learning import trained_card
 from core.process.ddim import add_noise
 from core.process.schedule import Schedule
+from core.process.seeds import seed_of
 from core.types import Context, Edit, Settings, ShiftlabError, StepEvent, Stopped, TrainRequest, Work
 
 SAVE_EVERY = 250  # updates
@@ -104,7 +105,7 @@ class ClassifierTraining:
 
     def update(self) -> dict[str, float]:
         """One batch and one optimizer step. Returns loss and accuracy."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+        generator = torch.Generator().manual_seed(seed_of(self.seed, self.step))
         half = self.settings.batch_size // 2
         images = torch.cat([_drawn(half, images, generator) for images in (self.source, self.target)])
         t = torch.randint(self.schedule.num_steps, (2 * half,), generator=generator).to(images.device)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.methods.scores import edit_scores
 from core.models.fingerprint import fingerprints
+from core.process.seeds import seed_of
 from core.types import Context, EditCard, ShiftlabError, StepEvent, Stopped, TrainRequest
 
 SAMPLES = 4  # pictures shown again and again while it learns, where the request names none
@@ -74,7 +75,7 @@ def descend(loss: Tensor, optimizer: torch.optim.Optimizer, updates: int) -> Non
 
 def epoch_batch(count: int, size: int, place: int, epoch: int, seed: int) -> Tensor:
     """Indices `(B,)` of an epoch's batch number `place`; each epoch visits every one of `count` images once, in an order of its own."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, epoch)))
     return order[place * size : (place + 1) * size]
 
 

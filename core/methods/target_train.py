@@ -27,6 +27,7 @@ from core.models.base import Base
 from core.process.ddim import add_noise
 from core.process.noise import ItemNoise
 from core.process.sampling import generate, last
+from core.process.seeds import seed_of
 from core.process.timesteps import paper_timesteps
 from core.types import Context, Edit, ShiftlabError, StepEvent, TrainRequest, Work
 
@@ -77,7 +78,7 @@ class TargetTuning:
 
     def batch(self) -> Noised:
         """What the next update learns from."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+        generator = torch.Generator().manual_seed(seed_of(self.seed, self.step))
         x0 = self.targets[self._indices().to(self.targets.device)]
         mirrored = torch.rand(len(x0), generator=generator).lt(0.5 if self.settings.flip else 0.0)
         x0 = torch.where(mirrored.to(x0.device)[:, None, None, None], x0.flip(3), x0)
@@ -90,7 +91,7 @@ class TargetTuning:
         places = torch.arange(self.step * self.settings.batch_size, (self.step + 1) * self.settings.batch_size)
         rounds = places // len(self.targets)
         orders = {
-            number: torch.randperm(len(self.targets), generator=torch.Generator().manual_seed(self.seed * 1_000_003 - 1 - number))
+            number: torch.randperm(len(self.targets), generator=torch.Generator().manual_seed(seed_of(self.seed, -1 - number)))
             for number in rounds.unique().tolist()
         }
         return torch.stack([orders[number][place] for number, place in zip(rounds.tolist(), places % len(self.targets), strict=True)])

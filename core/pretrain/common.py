@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from core.data.text_files import write_text
+from core.process.seeds import seed_of
 from core.types import ShiftlabError
 
 StepFunction = Callable[[int, float], Mapping[str, float | Tensor]]
@@ -192,7 +193,7 @@ def run(
     saved_at = seconds
     while (progress := budget.progress(step, seconds)) < 1.0:
         start = time.perf_counter()
-        torch.manual_seed(seed * 1_000_003 + step)
+        torch.manual_seed(seed_of(seed, step))
         numbers = step_function(step, progress)
         step += 1
         seconds += time.perf_counter() - start
