@@ -89,6 +89,10 @@ class DiffusionCLIPTune(Settings):
     w_patches: float = setting(
         0.0, "Weight of patches", "Pull of colours and lines to those of target images. 0: none.", ge=0, le=1000, more=True
     )
+    patch_sizes: int = setting(
+        2, "Sizes for patches", "So many sizes of the picture, each half of the one before, in which patches are compared.", ge=1, le=6,
+        step=1, more=True,
+    )  # fmt: skip
     w_pairs: float = setting(
         0.0, "Weight of differences", "Keeps what tells two pictures of a batch apart. Needs a batch of 2 or more.", ge=0, le=100, more=True
     )

@@ -70,11 +70,12 @@ class DiffusionCLIPLoss:
         w_patches: float = 0.0,
         w_pairs: float = 0.0,
         targets: Tensor | None = None,
+        patch_sizes: int = 2,
     ) -> None:
         self.clip = clip
         self.identity = identity
         self.direction = direction
-        self.targets = targets
+        self.targets, self.patch_sizes = targets, patch_sizes
         self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id, "patches": w_patches, "pairs": w_pairs}
 
     @torch.no_grad()
@@ -99,7 +100,7 @@ class DiffusionCLIPLoss:
             terms["identity"] = (1.0 - (identity * originals.identity).sum(dim=-1)).mean()
         if self.weights["patches"]:
             assert self.targets is not None and generator is not None
-            terms["patches"] = patch_distance(x, self.targets, generator)
+            terms["patches"] = patch_distance(x, self.targets, generator, self.patch_sizes)
         if self.weights["pairs"] and len(x) > 1:
             terms["pairs"] = pairs_loss(clip, originals.clip)
             if identity is not None:

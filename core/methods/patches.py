@@ -4,7 +4,7 @@ The sliced Wasserstein distance of patches (Elnekave and Weiss, "Generating Natu
 ECCV 2022, section 3): patches are projected onto random directions, where the distance of two distributions is that of their sorted values.
 
 What differs from the paper: it moves the pixels of one picture towards one other; here sets are compared, so that dark hair may stay dark
-where others are blond, and patches of two sizes count at once.
+where others are blond, and patches of two sizes count at once, in the picture and in smaller ones: those see where a background ends.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ from torch import Tensor
 
 FILTERS = 32  # random directions for each size of patch
 SIDES = (3, 7)  # pixels of a patch
-SCALES = (1, 2)  # times the picture is made smaller
 TARGETS_AN_IMAGE = 4  # a few pictures alone say too little about a domain
 
 
-def patch_distance(x: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+def patch_distance(x: Tensor, targets: Tensor, generator: torch.Generator, sizes: int = 2) -> Tensor:
     """Sliced Wasserstein-1 distance between the patches of x `(B, 3, H, W)` and of random ones of targets `(N, 3, H', W')`, `()`, ≥ 0.
 
-    generator: on the CPU; directions and targets are drawn from it. Both in [-1, 1] and at least 14 pixels a side; gradient into x.
+    generator: on the CPU; directions and targets are drawn from it. sizes: of the pictures, each half of the one before, as long as the
+    largest patch fits in. Both in [-1, 1] and at least 7 pixels a side; gradient into x.
     """
     some = targets[torch.randperm(len(targets), generator=generator)[: TARGETS_AN_IMAGE * len(x)].to(targets.device)]
     distances = []
-    for scale in SCALES:
-        a, b = F.avg_pool2d(x, scale), F.avg_pool2d(some.to(x), scale)
+    a, b = x, some.to(x)
+    for _ in range(sizes):
+        if min(*a.shape[-2:], *b.shape[-2:]) < max(SIDES):
+            break
         distances += [_along_directions(a, b, side, generator) for side in SIDES]
+        a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
     return torch.stack(distances).mean()
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.methods.patches import SCALES, SIDES, patch_distance
+from core.methods.patches import SIDES, patch_distance
 
 
 @pytest.fixture
@@ -25,18 +25,20 @@ def test_where_a_line_stands_does_not_count_but_that_it_is_there_does(targets):
     assert distance(targets[:4].transpose(2, 3), targets) > 3 * distance(moved, targets), "lines that run the other way are others"
 
 
-def test_a_shift_of_all_colours_by_hand(targets):
+@pytest.mark.parametrize(("sizes", "scales"), [(2, (1, 2)), (3, (1, 2, 4)), (5, (1, 2, 4))])  # 4 pixels hold no patch of 7
+def test_a_shift_of_all_colours_by_hand(sizes, scales):
     flat = torch.zeros(4, 3, 32, 32)
     generator = torch.Generator().manual_seed(3)
     torch.randperm(1, generator=generator)
     expected = []
-    for scale in SCALES:  # every projection moves by the sum of its filter, times the shift
+    for scale in scales:  # every projection moves by the sum of its filter, times the shift
         for side in SIDES:
             size = 32 // scale - side + 1
             filters = torch.randn(32, 3, side, side, generator=generator)
             expected.append((filters.flatten(1).sum(1) / filters.flatten(1).norm(dim=1)).abs().mean() * 0.25)
             torch.randint(size * size, (4 * size * size,), generator=generator)
-    assert distance(flat + 0.25, torch.zeros(1, 3, 32, 32), seed=3).item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
+    moved = patch_distance(flat + 0.25, torch.zeros(1, 3, 32, 32), torch.Generator().manual_seed(3), sizes)
+    assert moved.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
 
 
 def test_its_gradient_leads_to_the_target(targets):
