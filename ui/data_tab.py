@@ -20,6 +20,7 @@ PURPOSE = {
     "target": "How it shall look. Tune can take its direction from them.",
     "one_shot": "One picture of the target, where there is only one.",
 }
+NONE = ""  # no domain is chosen to add examples of
 Updates = dict[Any, Any]
 
 
@@ -62,7 +63,7 @@ class DataTab:
             panel.heading: _heading(key, count),
             panel.drop: None,
             panel.gallery: gr.update(value=sets.thumbnails(key), visible=count > 0, selected_index=None),
-            panel.examples: None,
+            panel.examples: NONE,
             panel.remove: gr.update(visible=False),
             panel.clear: gr.update(visible=count > 0),
             panel.chosen: None,
@@ -140,6 +141,7 @@ def _heading(key: str, count: int) -> str:
 
 
 def _panel(key: str, title: str) -> Panel:
+    offered = {name: 1 if key == "one_shot" else len(files) for name, files in example_files().items()}
     single, prefix = key == "one_shot", f"data-{key.replace('_', '-')}"
     with gr.Column(elem_classes="card set", min_width=280):
         heading = gr.HTML(_heading(key, 0))
@@ -153,8 +155,8 @@ def _panel(key: str, title: str) -> Panel:
         )  # fmt: skip
         with gr.Row(elem_classes="set-row"):
             examples = gr.Dropdown(
-                [(f"{domain} ({1 if single else len(files)})", domain) for domain, files in example_files().items()],
-                value=None, label="Add examples", interactive=True, elem_id=f"{prefix}-examples", min_width=130,
+                [("choose a domain", NONE), *((f"{name} ({count})", name) for name, count in offered.items())],
+                value=NONE, label="Add examples", interactive=True, filterable=False, elem_id=f"{prefix}-examples", min_width=130,
             )  # fmt: skip
             remove = gr.Button("Remove", size="sm", visible=False, min_width=70, scale=0, elem_id=f"{prefix}-remove")
             clear = gr.Button("Clear", size="sm", visible=False, min_width=60, scale=0, elem_id=f"{prefix}-clear")

@@ -1,7 +1,8 @@
 """CLIP as the methods need it: normalised embeddings with gradients into the image; directions between two prompts or two sets of images.
 
 Every model is open_clip's own class. The embedded one lies in a folder as `open_clip_config.json`, `model.safetensors` and `card.json`
-and never touches a network; other models are named as open_clip names them (`load_open_clip` in core/models/clip_hub.py).
+and never touches a network, its table of words cut to those that it was taught (core/models/clip_words.py); other models are named as
+open_clip names them (`load_open_clip` in core/models/clip_hub.py).
 
 Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021; the directions are those of
 StyleGAN-NADA (Gal et al., 2022, eq. 3) as DiffusionCLIP (Kim et al., CVPR 2022, eq. 3) uses them.
