@@ -86,7 +86,10 @@ class LabelledCard:
         return self.look(values)
 
     def choose_label(self, values: Values) -> Updates:
-        self.shelf.choose(values[self.shown]["id"], column=values[self.label])
+        try:
+            self.shelf.choose(values[self.shown]["id"], column=values[self.label])
+        except ShiftlabError as error:  # the set is gone, removed in another window
+            return {self.told: alert(str(error))}
         return self.look(values)
 
     def adapt(self, values: Values) -> Updates:
