@@ -10,6 +10,7 @@ The table holds what they said; who counts as suspicious is decided later, by th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,14 @@ def _prompts(question: Question, classes: tuple[str, ...], context: Context) -> 
         return None
     if set(question.prompts) != set(classes):
         raise ShiftlabError(f"CLIP needs a prompt for each label of {question.column}: {', '.join(classes)}. Complete them, or give none.")
-    return context.clip.encode_text([question.prompts[name] for name in classes])
+    prompts = context.clip.encode_text([question.prompts[name] for name in classes])
+    for one, other in itertools.combinations(range(len(classes)), 2):
+        if torch.dist(prompts[one], prompts[other]) < context.clip.least_direction:
+            raise ShiftlabError(
+                f"{context.clip.name} sees no difference between the prompts of {classes[one]!r} and {classes[other]!r}. Word them "
+                "otherwise, or give no prompts, so that it does not vote."
+            )
+    return prompts
 
 
 def _class(label: str, classes: tuple[str, ...]) -> int:

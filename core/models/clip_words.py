@@ -1,6 +1,6 @@
 """Which words an embedded CLIP was taught, and a file that holds no others.
 
-The standard tokenizer has 49,408 entries; a model that learned from the captions of one drawn world has read a few hundred of them, and
+The standard tokenizer has 49,408 entries; a model that learned from the captions of one drawn world has read a hundred of them, and
 the vectors of all others are what they were at random. Kept are the rows that were read, as two entries of the state dict in place of
 `token_embedding.weight`: `token_embedding.rows` `(K, width)` and `token_embedding.tokens` `(K,)`. A row that is not there is zero: its
 word says nothing, where a random one would say something else each time.

@@ -105,6 +105,7 @@ class Reader:
             row[place] = rng.randrange(FIRST_WHOLE_WORD, self.tokenizer.vocab_size - 2)
 
 
+@lru_cache(maxsize=1)
 def taught_tokens() -> frozenset[int]:
     """Every token of the texts that CLIP learns from, meaningless words left out: of many draws of captions and prompts."""
     rng, encode = Random(0), lru_cache(maxsize=None)(SimpleTokenizer().encode)

@@ -30,7 +30,7 @@ def lab(checkpoints, context, tmp_path_factory):
     opened.close()
 
 
-def test_from_a_set_to_a_report(lab, tmp_path):
+def test_from_a_set_to_a_report(lab, tmp_path, monkeypatch):
     index = split_set(tmp_path / "in", 8).save(tmp_path / "set.jsonl")
     key = lab.edits()[0].key
     adapt = lab.start(AdaptTask(index=index, method="diffusionclip", settings=QUICK, edits=(key,), batch=4), "Faces to sketches")
@@ -45,6 +45,10 @@ def test_from_a_set_to_a_report(lab, tmp_path):
 
     classifier = classifier_file(lab.get(first).folder, "source", 0)
     prompts = {"no": "a dark picture", "yes": "a bright picture"}
+    alike = AuditTask(adapted=out, column="class", classifier=classifier, prompts=dict.fromkeys(prompts, "a picture"))
+    monkeypatch.setattr(lab.clip, "least_direction", 1e-4)
+    blind = lab.start(alike, "Audit")
+    assert ended(lab, blind) == "failed" and "sees no difference between the prompts of 'no' and 'yes'" in lab.get(blind).message
     audit = lab.start(AuditTask(adapted=out, column="class", classifier=classifier, prompts=prompts), "Audit")
     assert ended(lab, audit) == "done"
     table = read_audit(lab.get(audit).folder / "audit.csv")
