@@ -36,6 +36,7 @@ EXAMPLES = {
     "cartoon": Drawn("cartoons", "cartoon"),
     "smiling": Drawn("smiling people", attributes={"smiling": True}),
     "glasses": Drawn("people with glasses", attributes={"glasses": True}),
+    "hat": Drawn("people with hats", attributes={"hat": True}),
     "old": Drawn("old people", attributes={"old": True}),
     "limited": Drawn("paintings without glasses, hats and smiles", "painting", {"glasses": False, "hat": False, "smiling": False}),
     "few": Drawn("ten pencil sketches", "sketch", most=10),

@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 
 from core.methods.egsde_train import EGSDETune
+from core.pretrain import asyrp_states
 from core.pretrain.edits import COMMON, RECIPES
 from tests.ui.fake_lab import PHOTO, SKETCH, FakeLab
 from ui.forms import build_form
@@ -63,4 +64,14 @@ def test_a_quick_start_is_the_recipe_of_the_shipped_edit(name: str) -> None:
     preset = tune_presets("diffusionclip")[f"Quick start: {recipe.title.lower()}"]
     prompts = {"reference_prompt": recipe.reference, "target_prompt": recipe.target}
     expected = {**COMMON, **recipe.settings, **prompts}
+    assert {field: preset.settings.get(field) for field in expected} == expected and preset.target_images == name
+
+
+@pytest.mark.parametrize("name", asyrp_states.STOPS)
+def test_so_is_asyrp_s_on_other_people(name: str) -> None:
+    recipe, stop = asyrp_states.LEARNED[name], asyrp_states.STOPS[name]
+    preset = tune_presets("asyrp")[f"Quick start: {name}"]
+    prompts = {"reference_prompt": recipe.reference, "target_prompt": recipe.target}
+    shown = {"sample_steps": 20, "image_weight": 0.5}  # the page has no pictures of the same people
+    expected = {**asyrp_states.COMMON, "images": stop.updates, "epochs": 1, **stop.settings, **prompts, **shown}
     assert {field: preset.settings.get(field) for field in expected} == expected and preset.target_images == name
