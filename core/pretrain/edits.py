@@ -65,7 +65,7 @@ def style_recipe(title: str, domain: str, **settings: float) -> Recipe:
 RECIPES = {
     "sketch": style_recipe("Pencil sketch", "sketch", epochs=14, learning_rate=1.5e-4, learning_rate_growth=0.83, w_patches=30, w_pairs=1),
     "painting": style_recipe("Oil painting", "painting"),
-    "night": style_recipe("Night", "night"),
+    "night": style_recipe("Night", "night", epochs=18, learning_rate_growth=0.87, patch_sizes=3),
     "cartoon": style_recipe("Cartoon", "cartoon", epochs=24, learning_rate_growth=0.9, patch_sizes=3),
     "old": attribute_recipe("Old", "old"),
     "glasses": attribute_recipe("Glasses", "glasses", return_step=501, learning_rate=4e-5),
