@@ -47,8 +47,7 @@ pretrain: $(VENV)/.run-ready
 	$(BIN)/python -m core.pretrain.asyrp_quality --count 256
 	$(BIN)/python -m core.pretrain.sdft_quality --ship checkpoints/edits
 	$(BIN)/python -m core.pretrain.tenshot_quality --domain painting --out benchmarks/tenshot_painting.md --ship checkpoints/edits
-	$(BIN)/python -m core.pretrain.translation_quality painting SDFT=checkpoints/edits/sdft_painting.safetensors --iterations 600 \
-		--out cache/translation.md --ship checkpoints/edits
+	$(BIN)/python -m core.pretrain.translation_quality painting SDFT=checkpoints/edits/sdft_painting.safetensors --iterations 600 --out cache/translation.md --ship checkpoints/edits
 	$(BIN)/python -m core.pretrain.streets_sd
 	$(BIN)/python -m core.pretrain.streets_sd --evaluate
 
