@@ -14,6 +14,7 @@ from core.types import EditRequest, EditResult, Settings, ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates, Values
 from ui.adapt_read import index_of, small
 from ui.edit_method import NONE, MethodView
+from ui.edit_show import merged
 from ui.forms import Form, build_form, settings_from
 from ui.methods import about, line_html
 from ui.numbers import number
@@ -85,7 +86,7 @@ class EditStep:
     def choose_method(self, values: Values, seen: Seen) -> Updates:
         """Its form, and the edit that it opens with."""
         method = values[self.method]
-        return {**self._appear(method), **self._with(method, self._first(method), seen)}
+        return merged(self._appear(method), self._with(method, self._first(method), seen))
 
     def choose_edit(self, values: Values, seen: Seen) -> Updates:
         return self._with(values[self.method], values[self.edit] or NONE, seen)
@@ -144,8 +145,8 @@ class EditStep:
         seen.edit = named.get(keys[0], keys[0]) if keys else "no edit"
         form = dict(zip(self.forms[method].outputs(), self.forms[method].show(settings), strict=True))
         chosen = self._choices(method, keys[0] if keys else NONE)
-        chosen[self.mixed] = {**chosen.get(self.mixed, gr.update()), "value": keys[1:]}
-        return {**self._appear(method), **chosen, **form, self.seed: task["seed"], self.batch: task["batch"]}
+        mixed = {self.mixed: gr.update(value=keys[1:])}
+        return {**merged(self._appear(method), chosen, mixed), **form, self.seed: task["seed"], self.batch: task["batch"]}
 
     def _first(self, method: str) -> str:
         """The key of the edit that the method opens with, as on the Edit tab; NONE where there is none."""
@@ -155,14 +156,15 @@ class EditStep:
 
     def _appear(self, method: str) -> Updates:
         more = about(method).more
-        return {
+        label = {"label": more.label} if more else {}
+        beside = {self.mixed: gr.update(visible=more is not None, value=self.view.beside(method), **label)}
+        shown = {
             self.method: method,
             self.line: line_html(method),
             self.tried: UNTRIED,
             **{column: gr.update(visible=key == method) for key, column in self.columns.items()},
-            **self._choices(method, None),
-            self.mixed: gr.update(visible=more is not None, value=self.view.beside(method), **({"label": more.label} if more else {})),
         }
+        return merged(shown, self._choices(method, None), beside)
 
     def _choices(self, method: str, key: str | None) -> Updates:
         found = self.view.choices(method)

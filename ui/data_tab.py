@@ -141,8 +141,8 @@ def _heading(key: str, count: int) -> str:
 
 
 def _panel(key: str, title: str) -> Panel:
-    offered = {name: 1 if key == "one_shot" else len(files) for name, files in example_files().items()}
     single, prefix = key == "one_shot", f"data-{key.replace('_', '-')}"
+    offered = {name: 1 if single else len(files) for name, files in example_files().items()}
     with gr.Column(elem_classes="card set", min_width=280):
         heading = gr.HTML(_heading(key, 0))
         drop = gr.File(

@@ -73,7 +73,7 @@ class Chooser:
     def choose_method(self, values: Values) -> Updates:
         """The method decides which controls show, and which edits there are; one that suits the prompts is chosen, or else the first."""
         c, method = self.controls, values[self.controls.method]
-        return merged({c.mixed: gr.update(value=self.view.beside(method))}, self._enter(method, values[c.reference], values[c.target]))
+        return self._enter(method, values[c.reference], values[c.target])
 
     def start(self, method: str) -> Updates:
         """The first preset's edit, or else the first that can be used; the first preset alone where there is none."""
@@ -89,8 +89,7 @@ class Chooser:
         if entry is not None:
             able = (entry.card.method, method, *self.controls.forms)
             method = next((name for name in able if name in self.controls.forms and about(name).edit.takes(entry.card, name)), method)
-        beside = {self.controls.mixed: gr.update(value=self.view.beside(method))}
-        return merged(beside, self.view.appear(method), self.view.choices(method), self.with_edit(method, key))
+        return merged(self.view.appear(method), self.view.choices(method), self.with_edit(method, key))
 
     def refresh(self, values: Values) -> Updates:
         """When the tab is opened again: edits that were trained meanwhile are offered, and the choice stays while its base is loaded."""

@@ -6,11 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from core.data.edits import OWN
 from ui.edit_layout import Controls
 from ui.edit_show import Updates, alert
 from ui.edit_strengths import has_strength
-from ui.methods import Slot, about, follows_prompts, line_html
+from ui.methods import TUNED, Slot, about, follows_prompts, line_html
 from ui.prompts import same_words
 
 EDIT = "Edit"
@@ -28,13 +27,13 @@ class MethodView:
         c, told, settings_class = self.controls, about(method), self.lab.methods[method].edit_settings
         shown, chooses = "target_prompt" in settings_class.model_fields, follows_prompts(self.lab.methods[method])
         prompts = gr.update(visible=shown)
-        more = {"visible": False, "value": []} if told.more is None else {"visible": True, "label": told.more.label}
+        more = {"visible": False} if told.more is None else {"visible": True, "label": told.more.label}
         return {
             c.method: method,
             c.line: line_html(method),
             **{column: gr.update(visible=key == method) for key, column in c.columns.items()},
             c.edit: gr.update(label=told.edit.label),
-            c.mixed: gr.update(**more),
+            c.mixed: gr.update(value=self.beside(method), **more),
             c.preset: gr.update(visible=shown, label="Prompts" if chooses else "Prompts, for S_dir alone"),
             **dict.fromkeys((c.reference, c.target), prompts),
             self.canvases: gr.update(visible=told.draws),
@@ -68,18 +67,19 @@ class MethodView:
 
         Where it walks with a base that any method tuned, one that was tuned to pictures comes first: it draws out of noise by itself.
         """
-        bases = self._tuned_to_pictures() if about(method).edit.kind == "tuned" else []
-        return next(iter(bases), None) or self.of_prompts(method, reference, target) or next(iter(self.usable(method)), None)
+        base = self._tuned_to_pictures() if about(method).edit.kind == "tuned" else None
+        return base or self.of_prompts(method, reference, target) or next(iter(self.usable(method)), None)
 
     def beside(self, method: str) -> list[str]:
         """The keys that a method opens with beside its edit: the base that it is to walk with, and nothing to mix."""
         more = about(method).more
-        return [entry.key for entry in self._tuned_to_pictures()[:1]] if more is not None and more.kind == "tuned" else []
+        base = self._tuned_to_pictures() if more is not None and more.kind == "tuned" else None
+        return [base.key] if base else []
 
-    def _tuned_to_pictures(self) -> list[Any]:
-        """Usable bases that were tuned to pictures and not to words, those that learned from most of them first."""
-        bases = [entry for entry in self.lab.edits() if entry.usable and entry.card.weights != OWN and not entry.card.target_prompt]
-        return sorted(bases, key=lambda entry: -entry.card.settings.get("images", 0))
+    def _tuned_to_pictures(self) -> Any | None:
+        """The usable base that was tuned to most pictures, and to no words."""
+        bases = [entry for entry in self.lab.edits() if entry.usable and TUNED.takes(entry.card, "") and not entry.card.target_prompt]
+        return max(bases, key=lambda entry: entry.card.settings.get("images", 0), default=None)
 
     def chosen(self, method: str, key: str | None) -> Updates:
         """An edit, or none, and what the button then does."""

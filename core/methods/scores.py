@@ -11,12 +11,11 @@ from core.types import Context, ShiftlabError
 
 def direction_of(reference: str, target: str, context: Context) -> Tensor | None:
     """ΔT `(D,)` between two prompts, or None where there is no CLIP or the prompts name no direction."""
-    reference, target = reference.strip(), target.strip()
-    if context.clip is None or not reference or not target or reference == target:
+    if context.clip is None:
         return None
     try:
         return context.clip.text_direction(reference, target)
-    except ShiftlabError:  # this CLIP sees no difference between them
+    except ShiftlabError:  # one is empty, or this CLIP sees no difference between them
         return None
 
 

@@ -13,7 +13,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from core.data.checkpoints import FolderCheckpoints
-from core.data.edits import load_edit, save_edit
 from core.data.text_files import write_text
-from core.methods import METHODS
 from core.methods.sdft_settings import SDFTTune
 from core.methods.target_train import free_samples
 from core.metrics.distribution import Extractor, best_extractor, frechet_distance, kernel_distance
@@ -36,7 +33,7 @@ from core.models.judge import Judge, load_judge
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import command_line
 from core.pretrain.edits import context_of
-from core.pretrain.kept_edits import ship
+from core.pretrain.kept_edits import kept_edit, ship
 from core.types import Context, Edit, TrainRequest
 from core.worlds import portraits as world
 
@@ -107,17 +104,9 @@ def tuned_edit(variant: str, seed: int, options: argparse.Namespace, context: Co
         ema=options.ema, sample_every=options.save_every, sample_steps=2,
     )  # fmt: skip
     facts = [settings.model_dump(), seed, options.domain, context.base.fingerprint]
-    stem = f"{variant}-{seed}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]}"
-    path = options.work / f"{stem}.safetensors"
-    if not path.exists():
-        targets = world.render(world.limited(options.images, TARGETS_SEED), options.domain, context.base.image_size)
-        request = TrainRequest(targets, settings, f"{options.domain} by {variant}, seed {seed}", seed)
-        for event in METHODS["sdft"].train(request, replace(context, checkpoints=FolderCheckpoints(options.work / stem))):
-            if isinstance(event, Edit):
-                save_edit(path, event, context.base.state_dict(), "half")
-            elif event.step % options.save_every == 0 and event.phase == "train":
-                print(f"{stem} {event.step}/{event.total} {event.numbers}", flush=True)
-    return load_edit(path, context.base.state_dict())
+    stem = options.work / f"{variant}-{seed}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]}"
+    targets = world.render(world.limited(options.images, TARGETS_SEED), options.domain, context.base.image_size)
+    return kept_edit(stem, TrainRequest(targets, settings, f"{options.domain} by {variant}, seed {seed}", seed), context)
 
 
 def measured(variant: str, seed: int, options: argparse.Namespace, context: Context, measure: Measure) -> dict[str, float]:

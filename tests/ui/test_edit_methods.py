@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import gradio as gr
 from PIL import Image
 from pydantic import Field
 
 from core.types import Settings
 from tests.ui.fake_lab import SKETCH, FakeLab, entry
 from tests.ui.visitor import Visitor
+from ui.adapt_edit import EditStep
 from ui.edit_draw import drawing, masked, painted
 from ui.edit_strengths import strengths
 from ui.session import NOTHING_DRAWN
@@ -131,3 +133,15 @@ def test_a_base_tuned_to_pictures_comes_before_edits_of_words(visitor: Visitor, 
         assert visitor.about[c.preset]["label"] == ("Prompts" if method == "diffusionclip" else "Prompts, for S_dir alone")
     visitor.switch("ddib")
     assert visitor.values[c.mixed] == [], "what another method walked with is not handed on"
+
+
+def test_adapt_opens_a_method_with_the_same_base_beside_it() -> None:
+    lab = FakeLab()
+    lab.offered += [entry("paintings", "", method="sdft"), entry("told-apart", "", method="egsde", weights="own")]
+    with gr.Blocks():
+        step = EditStep(lab)
+    updates = step.choose_method({step.method: "egsde"}, SimpleNamespace(edit=""))
+    mixed = updates[step.mixed]
+    assert updates[step.edit]["value"] == "told-apart" and mixed["value"] == ["paintings"]
+    assert mixed["visible"] and mixed["label"] == "Base tuned to the target" and mixed["choices"] and mixed["max_choices"] == 1
+    assert not step.choose_method({step.method: "ddib"}, SimpleNamespace(edit=""))[step.mixed]["visible"]
