@@ -65,17 +65,18 @@ class Runner:
         yield from self._run(values, values[self.session].ticket, coarse=False)
 
     def live_coarse(self, values: Values) -> Iterator[Updates]:
-        """As `coarse`, while "Live" is on."""
-        if values[self.controls.live]:
+        """As `coarse`, while "Live" is on and there is a picture."""
+        if self._follows(values):
             yield from self.coarse(values)
 
     def live_full(self, values: Values) -> Iterator[Updates]:
-        """As `full`, while "Live" is on."""
-        if values[self.controls.live]:
+        """As `full`, while "Live" is on and there is a picture."""
+        if self._follows(values):
             yield from self.full(values)
 
     def press(self, values: Values) -> Iterator[Updates]:
         """The button: Edit where the method has what it needs, else everything goes to Tune."""
+        yield {self.controls.message: ""}
         if self.ready(values):
             yield from self.coarse(values)
         else:
@@ -100,13 +101,21 @@ class Runner:
                 shown = {self.results.progress: progress_html(seen)} if isinstance(seen, Progress) else self._result(values, seen)
                 yield shown
         except ShiftlabError as error:
+            session.failed = True
             yield {self.controls.message: alert(str(error)), self.results.progress: ""}
+
+    def _follows(self, values: Values) -> bool:
+        """Whether the preview follows the controls. Without a picture only the button has something to say: that there is none."""
+        return values[self.controls.live] and values[self.session].picture is not None
 
     def _result(self, values: Values, shot: Shot) -> Updates:
         session: Session = values[self.session]
         session.against = None
         session.shown = shot if shot.coarse else session.keep(shot)
-        updates = result_updates(self.results, session, values[self.results.view], self.lab) | {self.controls.message: ""}
+        updates = result_updates(self.results, session, values[self.results.view], self.lab)
+        if session.failed:
+            session.failed = False
+            updates |= {self.controls.message: ""}
         if shot.coarse:
             return updates
         gallery = {self.results.gallery: gr.update(value=gallery_items(session), selected_index=None)}

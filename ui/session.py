@@ -55,6 +55,7 @@ class Session:
 
     aligned: bool = False  # faces were looked for in the picture, because the base takes aligned ones
     in_photo: bool = False  # results are shown, and downloaded, within their photographs
+    failed: bool = False  # the message on the page is a run's; any other message outlives the picture that follows it
     started: bool = False  # the page has loaded; before that, other events have nothing to say
     ticket: int = 0
     numbered: int = 0

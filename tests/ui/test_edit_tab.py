@@ -112,6 +112,32 @@ def test_a_file_that_is_no_picture_changes_nothing(visitor: Visitor, tmp_path: P
     assert visitor.session.picture is before
 
 
+def test_what_was_said_of_a_refused_file_stays(visitor: Visitor, lab: FakeLab, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    visitor.tab.clear_picture(visitor.values)
+    visitor.values[visitor.tab.controls.drop] = {"path": str(tmp_path / "broken.png")}
+    visitor.take(visitor.tab.drop(visitor.values))
+    for handler in (visitor.tab.runner.live_coarse, visitor.tab.runner.live_full):
+        assert list(handler(visitor.values)) == [], "the preview has nothing to follow"
+    assert "damaged" in visitor.shown[visitor.tab.controls.message] and lab.asked == []
+
+
+def test_a_picture_takes_away_what_a_run_said_and_nothing_else(visitor: Visitor, lab: FakeLab) -> None:
+    message = visitor.tab.controls.message
+    visitor.take({message: "said when the request came back"})
+    for updates in visitor.tab.runner.live_full(visitor.values):
+        visitor.take(updates)
+    assert visitor.shown[message] == "said when the request came back" and len(visitor.session.shots) == 1
+    picture, visitor.session.picture = visitor.session.picture, None
+    for updates in visitor.tab.runner.full(visitor.values):
+        visitor.take(updates)
+    assert "There is no picture" in visitor.shown[message]
+    visitor.session.picture = picture
+    for updates in visitor.tab.runner.live_full(visitor.values):
+        visitor.take(updates)
+    assert visitor.shown[message] == ""
+
+
 def test_no_picture_is_a_sentence(visitor: Visitor) -> None:
     visitor.tab.clear_picture(visitor.values)
     visitor.run()
