@@ -7,7 +7,8 @@ from html import escape
 import pandas as pd
 
 from core.adaptation.figures import COLOURS, NAMES, TESTS
-from core.adaptation.report import PUBLISHED
+from core.adaptation.report import PUBLISHED, doubts
+from ui.edit_show import alert
 from ui.numbers import number
 
 PUBLISHED_HTML = (
@@ -24,8 +25,9 @@ def tables_html(accuracies: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     help_ = '<p class="help">Points over “source only”, 95 % interval; p of McNemar\'s exact test, the largest over the seeds.</p>'
     seeds = int(accuracies["seeds"].max())
     said = f'<p class="help">Mean over {seeds} seed{"s" if seeds > 1 else ""}, with the 95 % interval over seeds and test pictures.</p>'
+    doubted = "".join(alert(sentence, calm=True) for sentence in doubts(accuracies))
     return (
-        f'<h2 class="heading">Accuracy, %</h2>{_table(accuracies, _accuracy)}{said}'
+        f'<h2 class="heading">Accuracy, %</h2>{_table(accuracies, _accuracy)}{said}{doubted}'
         + (f'<h2 class="heading">Against source only, points</h2>{gains}{help_}' if gains else "")
     )  # fmt: skip
 

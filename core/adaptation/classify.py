@@ -137,7 +137,12 @@ def _keep(found: Classifier, arm: Arm, seed: int, folder: Path) -> None:
     )
 
 
+def tested(folder: Path, arm: str, seed: int, domain: str) -> dict[str, list[int]]:
+    """What a finished classifier said of the test pictures of a domain: {"rows", "truth", "said"}, of one length."""
+    return json.loads(prediction_file(folder, arm, seed).read_text(encoding="utf-8"))["tests"][domain]
+
+
 def correct(folder: Path, arm: str, seed: int, domain: str) -> np.ndarray:
     """Which test pictures of a domain a finished classifier read right: bool `(n,)`, in the set's order."""
-    test = json.loads(prediction_file(folder, arm, seed).read_text(encoding="utf-8"))["tests"][domain]
+    test = tested(folder, arm, seed, domain)
     return np.array(test["truth"]) == np.array(test["said"])

@@ -32,7 +32,8 @@ table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;border-bo
 th:first-child,td:first-child{text-align:left}pre{background:#f6f5f3;padding:1rem;overflow:auto}figure{display:inline-block;margin:.5rem}
 figcaption{font-size:.85rem;color:#666}img{max-width:100%}.wide{overflow-x:auto}
 .pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:1rem}.pairs figure{margin:0}"""
-SAID = {"only_this": "only this one right", "only_other": "only source only right"}  # columns of `comparisons`
+SAID = {"only_this": "only this one right", "only_other": "only source only right", "one_answer": "one answer"}  # columns
+OWN = {"source": "source", "adapted": "adapted", "target": "target"}  # arms, and where what they learned must show
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,25 @@ def export(study: Study, out: Path) -> list[Path]:
         written[-1].write_bytes(curves_png(tables["curves"], study.title, metric))
     facts = {
         "title": study.title, "note": study.note, "classifier": study.settings, "adaptation": facts_of(study.adapted),
-        "published": PUBLISHED, **{name: json.loads(table.to_json(orient="records")) for name, table in tables.items()},
+        "published": PUBLISHED, "doubts": doubts(tables["accuracies"]),
+        **{name: json.loads(table.to_json(orient="records")) for name, table in tables.items()},
     }  # fmt: skip
     written.append(write_text(out / "report.json", json.dumps(facts, indent=2) + "\n"))
     return [*written, write_text(out / "report.html", _page(study, tables))]
+
+
+def doubts(table: pd.DataFrame) -> list[str]:
+    """A sentence for each arm of `results.accuracies` that has not learned its own domain, for then nothing can be said of another."""
+    found = []
+    for row in table.to_dict("records"):
+        if OWN.get(row["trained on"]) == row["tested on"] and row["low"] <= row["one_answer"]:
+            what = "is no measure of what could be reached" if row["trained on"] == "target" else "says nothing of the others"
+            found.append(
+                f"Trained {TESTS[row['tested on']]} and tested there: {100 * row['accuracy']:.1f} %, where one answer to every picture "
+                f"is right in {100 * row['one_answer']:.1f} %. This classifier has not learned its own domain, so it {what}. "
+                "Give it more epochs, another network, or more pictures."
+            )
+    return found
 
 
 def percent(table: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +91,7 @@ def percent(table: pd.DataFrame) -> pd.DataFrame:
         elif column == "p":
             shown[column] = table[column].map("{:.2g}".format)
         elif table[column].dtype.kind == "f":
-            shown[column] = (100 * table[column]).map("{:.1f}".format)
+            shown[SAID.get(column, column)] = (100 * table[column]).map("{:.1f}".format)
         else:
             shown[SAID.get(column, column)] = table[column]
     return shown
@@ -92,7 +108,9 @@ def _page(study: Study, tables: dict[str, pd.DataFrame]) -> str:
         f"{HEAD}<title>{html.escape(study.title)}</title><style>{STYLE}</style>",
         f"<h1>{html.escape(study.title)}</h1><p>{html.escape(study.note)}</p>",
         "<h2>Accuracy, %</h2><p>Mean and sd over the seeds of finished classifiers; 95 % bootstrap over seeds and test pictures.</p>",
+        "<p>One answer: what the commonest label, given to every test picture, would reach.</p>",
         table_html(tables["accuracies"]),
+        *(f"<p><b>{html.escape(sentence)}</b></p>" for sentence in doubts(tables["accuracies"])),
         "<h2>Against source only, points</h2><p>p: exact McNemar test, the largest over seeds.</p>",
         table_html(tables["comparisons"]),
         f"<h2>Curves</h2>{accuracy}<h3>Loss</h3>{loss}",

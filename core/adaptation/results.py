@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from core.adaptation.classify import ARMS, PHASE, correct
+from core.adaptation.classify import ARMS, PHASE, correct, tested
 from core.jobs.runs import RunFolder
 
 RESAMPLES = 2000
@@ -69,7 +69,9 @@ def domains(folder: Path) -> list[str]:
 
 
 def accuracies(folder: Path) -> pd.DataFrame:
-    """A row for each arm and domain: accuracy (mean over seeds), sd over seeds, low and high of the interval, seeds, pictures."""
+    """A row for each arm and domain: accuracy (mean over seeds), sd over seeds, low and high of the interval, seeds, pictures, and
+    one_answer, the accuracy of whoever gives the commonest label to every picture.
+    """
     rows = []
     for arm, seeds in finished(folder).items():
         for domain in domains(folder):
@@ -79,9 +81,15 @@ def accuracies(folder: Path) -> pd.DataFrame:
             sd = float(of_seeds.std(ddof=1)) if len(seeds) > 1 else 0.0
             rows.append({
                 "trained on": arm, "tested on": domain, "accuracy": found.mean, "sd": sd, "low": found.low, "high": found.high,
-                "seeds": len(seeds), "pictures": right.shape[1],
+                "seeds": len(seeds), "pictures": right.shape[1], "one_answer": one_answer(folder, arm, seeds[0], domain),
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def one_answer(folder: Path, arm: str, seed: int, domain: str) -> float:
+    """The share of the commonest label among the test pictures of a domain."""
+    truth = tested(folder, arm, seed, domain)["truth"]
+    return max(truth.count(label) for label in set(truth)) / len(truth)
 
 
 def comparisons(folder: Path, against: str = "source") -> pd.DataFrame:

@@ -11,7 +11,7 @@ from core.adaptation.audit import AUDIT, AuditSettings, dropped, read_audit, vot
 from core.adaptation.classifier import ClassifierSettings
 from core.adaptation.classify import ARMS, classifier_file
 from core.adaptation.jobs import AuditTask, ClassifyTask, in_foreground
-from core.adaptation.report import percent
+from core.adaptation.report import doubts, percent
 from core.adaptation.results import accuracies, comparisons
 from core.cli.adapt import COLUMN, SET, SPLIT_OPTIONS, split_set
 from core.cli.options import command, option, settings_from, settings_options
@@ -90,6 +90,7 @@ def classify(values: dict[str, Any]) -> None:
     for table in (accuracies(out), comparisons(out)):
         if len(table):
             print(percent(table).to_string(index=False), end="\n\n")
+    print(*(f"{sentence}\n" for sentence in doubts(accuracies(out))), sep="\n", end="")
     print(*task.export(out, out / "report", f"{out.name}: {task.column}"), sep="\n")
 
 

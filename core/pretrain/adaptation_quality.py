@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import torch
@@ -25,7 +26,7 @@ from core.adaptation.classifier import ClassifierSettings
 from core.adaptation.classify import Domains, classifier_file, classify
 from core.adaptation.jobs import ADAPTED, AdaptTask, AuditTask, in_foreground
 from core.adaptation.pairs import in_order, pairs
-from core.adaptation.report import PUBLISHED, Study, export, percent
+from core.adaptation.report import PUBLISHED, Study, doubts, export, percent
 from core.adaptation.results import accuracies, comparisons
 from core.data.checkpoints import FolderCheckpoints
 from core.data.edits import load_edit
@@ -47,9 +48,10 @@ SHOWN = 12
 INTRO = """# What adapting a labelled set is worth
 
 `{command}`: {train} labelled photographs for training and {test} for testing, carried across by the shipped edit "{edit}" at its return
-step {return_step} with 40 inversion and 6 generation steps: {pace}. What the edit was told of the target: {known}. The classifier is the
-experiment's (three convolutions, two layers), {epochs} epochs, {seeds} seeds, shuffled. Accuracies in %: mean over seeds, standard
+step {return_step} with 40 inversion and 6 generation steps: {pace}. What the edit was told of the target: {known}. The classifier is
+{network}, {epochs} epochs, {seeds} seeds, shuffled. Accuracies in %: mean over seeds, standard
 deviation, and the 95 % interval of a bootstrap over seeds and test pictures; p is that of McNemar's exact test, the largest over the seeds.
+*One answer*: what the commonest label, given to every picture, would reach.
 
 *Tested on target*: {test} pictures of other people, drawn by the renderer. *Tested on adapted*: the original experiment's protocol, whose
 test pictures come from the same edit as the training pictures. Published (faces of 256 pixels, that protocol): source only
@@ -107,9 +109,9 @@ def known_of(card: EditCard) -> str:
 
 def compare(found: Sets, out: Path, label: str, domain: str, options: argparse.Namespace, context: Context) -> Study:
     """Everything for one label: classifiers on source, the audit by one of them and CLIP and identity, then all the other arms."""
-    folder = options.work / label
+    folder = options.work / f"{label}-{options.model}-{options.epochs}"
     folder.mkdir(parents=True, exist_ok=True)
-    settings = ClassifierSettings(epochs=options.epochs, seeds=options.seeds)
+    settings = ClassifierSettings(model=options.model, epochs=options.epochs, seeds=options.seeds)
     after, size = adapted_set(out), context.base.image_size
     context.checkpoints = FolderCheckpoints(folder / "checkpoints")
     run = RunFolder(folder)
@@ -170,6 +172,7 @@ def section(study: Study, label: str) -> str:
         f"## {label}",
         verdict(table, "target"),
         verdict(table, "adapted"),
+        *doubts(table),
         f"The audit (source classifier, CLIP, identity; two votes of three) dropped {dropped_pictures} of the adapted pictures.",
         percent(table).to_markdown(index=False),
         "Against source only, in points:",
@@ -186,6 +189,8 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=1200, help="photographs to train on")
     parser.add_argument("--test", type=int, default=300, help="photographs, and true target pictures, to test on")
     parser.add_argument("--seeds", type=int, default=3, help="classifiers of each kind")
+    models = get_args(ClassifierSettings.model_fields["model"].annotation)
+    parser.add_argument("--model", default="cnn", choices=models, help="the network; cnn: the experiment's")
     parser.add_argument("--epochs", type=int, default=10, help="of each classifier")
     parser.add_argument("--batch", type=int, default=16, help="pictures adapted at once")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; default: all")
@@ -210,7 +215,8 @@ def prove(options: argparse.Namespace) -> None:
         sections.append(section(study, label))
     published = {f"{arm}_{test}": 100 * value for arm, row in PUBLISHED.items() for test, value in row.items()}
     pace = f"{seconds:.2f} s an image (45 network calls) on {common.device_name(context.device)}"
-    known = {"pace": pace, "known": known_of(card), "return_step": card.settings["return_step"], **vars(options)}
+    network = "the experiment's (three convolutions, two layers)" if options.model == "cnn" else f"timm's {options.model}, untrained"
+    known = {"network": network, "pace": pace, "known": known_of(card), "return_step": card.settings["return_step"], **vars(options)}
     gain = published["adapted_target"] - published["source_target"]
     intro = INTRO.format(command=common.command_line("core.pretrain.adaptation_quality"), published=gain, **published, **known)
     write_text(options.out, "\n\n".join([intro.rstrip(), *sections]) + "\n")

@@ -11,7 +11,7 @@ import pytest
 
 from core.adaptation.adapt import FACTS
 from core.adaptation.figures import curves_figure
-from core.adaptation.report import Study, export, percent
+from core.adaptation.report import Study, doubts, export, percent
 from core.adaptation.results import accuracies, band, bootstrap, comparisons, curves, domains, finished, mcnemar
 from core.data.images import decode_image
 from core.jobs.runs import RunFolder
@@ -48,6 +48,22 @@ def test_tables_say_what_was_predicted(folder):
     gain = comparisons(folder).set_index(["trained on", "tested on"]).loc["adapted", "target"]
     assert gain["gain"] == pytest.approx(0.3) and 0 < gain["low"] < gain["high"] and gain["p"] < 0.01
     assert percent(accuracies(folder)).iloc[-1].tolist()[:3] == ["adapted", "target", "90.0"]
+
+
+def test_who_has_not_learned_its_own_domain_is_named(folder, tmp_path):
+    table = accuracies(folder)
+    assert set(table["one_answer"]) == {0.5} and doubts(table) == []  # 0.6 in the target is no doubt: source learned in source
+    for seed in range(2):
+        tests = {"target": {"truth": TRUTH, "said": [1] * len(TRUTH)}}
+        (folder / "predictions" / f"target-{seed}.json").write_text(json.dumps({"tests": {**tests, "source": tests["target"]}}))
+    (sentence,) = doubts(accuracies(folder))
+    assert "Trained on target and tested there: 50.0 %" in sentence and "right in 50.0 %" in sentence and "no measure" in sentence
+    (tmp_path / FACTS).write_text(json.dumps({"method": "diffusionclip", "settings": {}}))
+    export(Study("Smiling", folder, tmp_path, {}), tmp_path / "out")
+    assert sentence in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["doubts"] == [sentence]
+    constant = table.assign(low=0.4)
+    assert len(doubts(constant)) == 1 and "says nothing of the others" in doubts(constant)[0]
 
 
 def test_curves_and_their_band(folder):

@@ -19,7 +19,7 @@ def test_the_proof_from_portraits_to_its_table(tmp_path):
     )  # fmt: skip
     save_edit(tmp_path / "checkpoints" / "edits" / "sketch.safetensors", Edit(card, base.state_dict()), base.state_dict())
     options = argparse.Namespace(
-        labels=["smiling"], edit="sketch", train=12, test=6, seeds=2, epochs=1, batch=9, threads=None,
+        labels=["smiling"], edit="sketch", train=12, test=6, seeds=2, model="cnn", epochs=1, batch=9, threads=None,
         checkpoints=tmp_path / "checkpoints", work=tmp_path / "work", out=tmp_path / "adaptation.md",
     )  # fmt: skip
     prove(options)

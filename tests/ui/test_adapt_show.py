@@ -69,7 +69,7 @@ def test_decisions_are_kept_beside_the_audit(tmp_path):
 
 
 def test_numbers_stand_with_their_intervals():
-    row = {"tested on": "target", "sd": 0.0, "seeds": 3, "pictures": 300}
+    row = {"tested on": "target", "sd": 0.0, "seeds": 3, "pictures": 300, "one_answer": 0.51}
     table = pd.DataFrame([
         {**row, "trained on": "source", "accuracy": 0.61, "low": 0.55, "high": 0.66},
         {**row, "trained on": "adapted", "accuracy": 0.87, "low": 0.83, "high": 0.90},
@@ -79,5 +79,6 @@ def test_numbers_stand_with_their_intervals():
     ])  # fmt: skip
     html = tables_html(table, gains)
     assert "87.0" in html and "83.0 … 90.0" in html and "+26.0" in html and "p = 1e-09" in html
+    assert "has not learned" not in html
     assert verdict(table) == "On true target pictures, accuracy goes from 61.0 to 87.0 %, +26.0 points."
     assert "59.3 → 87.0" in PUBLISHED_HTML and "89.0 → 71.0" in PUBLISHED_HTML
