@@ -93,6 +93,14 @@ class DiffusionCLIPTune(Settings):
         2, "Sizes for patches", "So many sizes of the picture, each half of the one before, in which patches are compared.", ge=1, le=6,
         step=1, more=True,
     )  # fmt: skip
+    patch_regions: int = setting(
+        1, "Regions for patches", "Patches are compared within each of so many by so many cells, for aligned faces. 1: anywhere.", ge=1,
+        le=8, step=1, more=True,
+    )  # fmt: skip
+    patch_alike: int = setting(
+        0, "Alike targets", "Each picture's patches are compared with the so many target images most like it, to CLIP. 0: with any.",
+        ge=0, le=64, step=1, more=True,
+    )  # fmt: skip
     w_pairs: float = setting(
         0.0, "Weight of differences", "Keeps what tells two pictures of a batch apart. Needs a batch of 2 or more.", ge=0, le=100, more=True
     )

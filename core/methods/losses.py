@@ -39,24 +39,38 @@ def pairs_loss(embeddings: Tensor, originals: Tensor) -> Tensor:
     return 1.0 - F.cosine_similarity(embeddings[one] - embeddings[other], originals[one] - originals[other]).mean()
 
 
+def most_alike(embeddings: Tensor, among: Tensor, count: int) -> Tensor:
+    """Which of `among` `(M, D)` differ from their mean most as each of `embeddings` `(N, D)` does from theirs: places `(N, ≤ count)`.
+
+    So the one mean difference of two domains does not count, and a face that smiles finds those that smile.
+    """
+    of, others = (normalised(rows - rows.mean(dim=0)) for rows in (embeddings, among))
+    return (of @ others.T).topk(min(count, len(among)), dim=1).indices
+
+
 @dataclass(frozen=True)
 class Originals:
-    """What the losses need of the original images, computed once: images `(N, 3, H, W)`, embeddings `(N, D)` and `(N, E)` or None."""
+    """What the losses need of the original images, computed once: images `(N, 3, H, W)`, embeddings `(N, D)` and `(N, E)` or None.
+
+    alike: places of the targets whose patches an image's are compared with `(N, K)`; None: any.
+    """
 
     images: Tensor
     clip: Tensor
     identity: Tensor | None
+    alike: Tensor | None = None
 
     def __getitem__(self, index: Tensor) -> Originals:
-        identity = None if self.identity is None else self.identity[index]
-        return Originals(self.images[index], self.clip[index], identity)
+        identity, alike = (None if of_all is None else of_all[index] for of_all in (self.identity, self.alike))
+        return Originals(self.images[index], self.clip[index], identity, alike)
 
 
 class DiffusionCLIPLoss:
     """w_clip·L_direction + w_id·L_id + w_l1·L1 + w_patches·(distance of patches to targets) + w_pairs·(pairs_loss of both encoders).
 
     What has the weight 0 is not computed. pairs_loss is left out for a batch of one; without an identity encoder it is CLIP's alone.
-    targets: `(N, 3, H, W)` in [-1, 1], needed where w_patches is not 0.
+    targets: `(N, 3, H, W)` in [-1, 1], needed where w_patches is not 0; patch_sizes, patch_regions: see `patch_distance`; patch_alike: how
+    many targets each image's patches are compared with, those most like it to CLIP; 0: a few of all.
     """
 
     def __init__(
@@ -71,20 +85,26 @@ class DiffusionCLIPLoss:
         w_pairs: float = 0.0,
         targets: Tensor | None = None,
         patch_sizes: int = 2,
+        patch_regions: int = 1,
+        patch_alike: int = 0,
     ) -> None:
         self.clip = clip
         self.identity = identity
         self.direction = direction
-        self.targets, self.patch_sizes = targets, patch_sizes
+        self.targets, self.patch_sizes, self.patch_regions, self.patch_alike = targets, patch_sizes, patch_regions, patch_alike
         self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id, "patches": w_patches, "pairs": w_pairs}
 
     @torch.no_grad()
     def originals(self, images: Tensor, batch: int = 32) -> Originals:
         """The original images `(N, 3, H, W)` in [-1, 1] with the embeddings that the losses compare to."""
         clip = torch.cat([self.clip.encode_image(part) for part in images.split(batch)])
+        alike = None
+        if self.weights["patches"] and self.patch_alike:
+            assert self.targets is not None
+            alike = most_alike(clip, torch.cat([self.clip.encode_image(part) for part in self.targets.split(batch)]), self.patch_alike)
         if self.identity is None or not (self.weights["identity"] or self.weights["pairs"]):
-            return Originals(images, clip, None)
-        return Originals(images, clip, torch.cat([self.identity.embed(part) for part in images.split(batch)]))
+            return Originals(images, clip, None, alike)
+        return Originals(images, clip, torch.cat([self.identity.embed(part) for part in images.split(batch)]), alike)
 
     def __call__(self, x: Tensor, originals: Originals, generator: torch.Generator | None = None) -> tuple[Tensor, dict[str, float]]:
         """x `(B, 3, H, W)`, the edited images with gradient → (loss `()`, its terms before weighting, for the curves).
@@ -100,7 +120,8 @@ class DiffusionCLIPLoss:
             terms["identity"] = (1.0 - (identity * originals.identity).sum(dim=-1)).mean()
         if self.weights["patches"]:
             assert self.targets is not None and generator is not None
-            terms["patches"] = patch_distance(x, self.targets, generator, self.patch_sizes)
+            targets = self.targets if originals.alike is None else self.targets[originals.alike.flatten()]
+            terms["patches"] = patch_distance(x, targets, generator, self.patch_sizes, self.patch_regions)
         if self.weights["pairs"] and len(x) > 1:
             terms["pairs"] = pairs_loss(clip, originals.clip)
             if identity is not None:

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from core.methods.losses import DiffusionCLIPLoss, direction_loss, l1_loss, pairs_loss
+from core.methods.losses import DiffusionCLIPLoss, direction_loss, l1_loss, most_alike, pairs_loss
+from core.methods.patches import patch_distance
 
 
 def test_direction_loss_by_hand():
@@ -33,6 +34,24 @@ def test_pairs_loss_by_hand():
     assert pairs_loss(originals + 5.0, originals).item() == pytest.approx(0.0, abs=1e-6), "where all move alike, nothing is lost"
     turned = originals[:, [1, 0]]  # the differences (1, 0), (1, −1), (0, −1) become (0, 1), (−1, 1), (−1, 0)
     assert pairs_loss(turned, originals).item() == pytest.approx(1.0 - (0.0 - 1.0 + 0.0) / 3)
+
+
+def test_alike_is_who_differs_from_its_mean_in_the_same_way():
+    people = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    pictures = 3.0 * people[[2, 0, 3, 1]] + torch.tensor([50.0, -20.0])  # another domain, in another order
+    assert most_alike(people, pictures, 1)[:, 0].tolist() == [1, 3, 0, 2]
+    assert most_alike(people, pictures, 9).shape == (4, 4), "no more than there are"
+
+
+def test_patches_of_alike_targets_alone_count(models, images):
+    clip = models["clip"]
+    targets = torch.cat([images.flip(0) * 0.5, torch.ones_like(images)])
+    loss = DiffusionCLIPLoss(clip, None, clip.text_direction("a photo", "a sketch"), 0.0, 0.0, 0.0, 1.0, targets=targets, patch_alike=1)
+    originals = loss.originals(images)
+    assert originals.alike is not None and originals[torch.tensor([1])].alike.shape == (1, 1)
+    _, numbers = loss(images, originals, torch.Generator().manual_seed(0))
+    expected = patch_distance(images, targets[originals.alike.flatten()], torch.Generator().manual_seed(0))
+    assert numbers["patches"] == pytest.approx(expected.item())
 
 
 def test_pairs_take_both_encoders_and_leave_a_single_picture_alone(models, images):

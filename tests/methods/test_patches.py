@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.methods.patches import SIDES, patch_distance
+from core.methods.patches import SIDES, _by_region, patch_distance
 
 
 @pytest.fixture
@@ -39,6 +39,26 @@ def test_a_shift_of_all_colours_by_hand(sizes, scales):
             torch.randint(size * size, (4 * size * size,), generator=generator)
     moved = patch_distance(flat + 0.25, torch.zeros(1, 3, 32, 32), torch.Generator().manual_seed(3), sizes)
     assert moved.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
+
+
+def test_regions_are_cells_of_the_picture():
+    projected = torch.arange(2 * 5 * 11 * 13, dtype=torch.float32).view(2, 5, 11, 13)
+    cells = _by_region(projected, 3)  # 3 × 4 projections each, with a row above and one below left over, and a column
+    assert cells.shape == (5, 9, 2 * 12)
+    assert torch.equal(cells[:, 5], projected[:, :, 4:7, 8:12].transpose(0, 1).flatten(1))
+    assert torch.equal(_by_region(projected, 1)[:, 0], projected.transpose(0, 1).flatten(1))
+    assert _by_region(projected, 64).shape == (5, 11 * 13, 2), "no cell is smaller than one projection"
+
+
+def test_in_regions_it_counts_where_a_thing_stands():
+    here, there = torch.zeros(4, 3, 32, 32), torch.zeros(4, 3, 32, 32)
+    here[..., 8:13, 8:13] = 0.9
+    there[..., 19:24, 19:24] = 0.9
+
+    def between(regions):
+        return patch_distance(here, there, torch.Generator().manual_seed(0), 2, regions)
+
+    assert between(1) < 0.2 * between(2)
 
 
 def test_its_gradient_leads_to_the_target(targets):
