@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from core.adaptation.segment import FURTHEST
 from core.adaptation.segment_results import segment_finished
 from ui.oneshot_chain import AS_IT_WAS, Chain
 from ui.oneshot_read import mious_of
@@ -39,7 +40,7 @@ def gain(job: Any) -> str:
     table = mious_of(Path(job.folder))
     for domain in ("target", "source"):
         found = {row["trained on"]: row["miou"] for row in table.to_dict("records") if row["tested on"] == domain}
-        adapted = found.get("generated", found.get("one_shot"))
+        adapted = next((found[arm] for arm in FURTHEST if arm in found), None)
         if adapted is not None and "source" in found:
             return f"mIoU on {domain} {100 * found['source']:.1f} → {100 * adapted:.1f} %"
     return "one kind of segmenter"

@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 
 from core.adaptation.figures import NAMES
-from core.adaptation.segment import SEGMENT_ARMS
+from core.adaptation.segment import SEGMENT_ARMS, TAUGHT
 from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.segment_settings import PRESETS, SegmentSettings
+from core.methods.datum_carry import CarrySettings
 from core.types import ShiftlabError
 from ui.forms import build_form
 from ui.job_line import JobLine, start_update
@@ -32,8 +33,9 @@ class SegmentStep:
                 self.sets = SetsPart(shelves)
                 with gr.Column(elem_classes="card"):
                     self.arms = gr.CheckboxGroup(
-                        [(NAMES[arm], arm) for arm in SEGMENT_ARMS], value=["source", "one_shot", "generated"], label="Segmenters",
-                        info="“The one image” is the control: copies and crops of it as the target.", interactive=True,
+                        [(NAMES[arm], arm) for arm in SEGMENT_ARMS], value=["source", *TAUGHT], label="Segmenters",
+                        info="“The one image” is the control: copies and crops of it as the target. “Carried scenes” keep their labels.",
+                        interactive=True,
                         elem_id="oneshot-arms",
                     )  # fmt: skip
                 with gr.Column(elem_classes="card run-card"):
@@ -48,18 +50,20 @@ class SegmentStep:
                         interactive=True, filterable=False, elem_id="oneshot-segment-preset",
                     )  # fmt: skip
                     self.form = build_form(SegmentSettings, more="More", prefix="oneshot-segment-")
+                with gr.Column(elem_classes="card"), gr.Accordion("Carried scenes", open=False, elem_classes="more"):
+                    self.carry = build_form(CarrySettings, more="More", prefix="oneshot-carry-")
             with gr.Column(scale=1, min_width=300, elem_classes="stage"):
                 self.figures = SegmentFigures()
                 with gr.Column(elem_classes="card told-set"):
                     self.told = gr.HTML("", elem_id="oneshot-sets", elem_classes="plain")
 
     def inputs(self) -> set[Any]:
-        return {self.arms, self.preset, self.run, *self.sets.inputs(), *self.form.inputs(), *self.figures.inputs()}
+        return {self.arms, self.preset, self.run, *self.sets.inputs(), *self.form.inputs(), *self.carry.inputs(), *self.figures.inputs()}
 
     def outputs(self) -> list[Any]:
         return [
-            self.arms, self.start_button, self.run, self.told, *self.sets.outputs(), *self.form.outputs(), *self.line.outputs(),
-            *self.figures.outputs(),
+            self.arms, self.start_button, self.run, self.told, *self.sets.outputs(), *self.form.outputs(), *self.carry.outputs(),
+            *self.line.outputs(), *self.figures.outputs(),
         ]  # fmt: skip
 
     # --- handlers -----------------------------------------------------------------------------------------------------------------
@@ -75,8 +79,9 @@ class SegmentStep:
         target = self.shelves.scenes.index(chain.target.id) if chain.target is not None else None
         self._check(arms, chain)
         task = SegmentTask(
-            source=source, one_shot=chain.image if "one_shot" in arms else None, images=chain.drawn if "generated" in arms else None,
-            target=target, arms=arms, settings=self.form.read(values),
+            source=source, one_shot=chain.image if {"one_shot", "carried"} & set(arms) else None,
+            images=chain.drawn if "generated" in arms else None, weights=chain.checkpoint[1] if "carried" in arms else None,
+            target=target, arms=arms, settings=self.form.read(values), carry=self.carry.read(values),
         )  # fmt: skip
         name = f"{chain.source.name} → {chain.target.name if chain.target else chain.choices.name or 'target'}"
         self.shelves.shots.choose(segment=self.lab.start(task, name))
@@ -94,8 +99,10 @@ class SegmentStep:
         """Raises ShiftlabError for an arm that has nothing to learn from."""
         if not arms:
             raise ShiftlabError("No segmenter is chosen. Tick one at least.")
-        if "one_shot" in arms:
+        if "one_shot" in arms or "carried" in arms:
             chain.need_image()
+        if "carried" in arms and chain.checkpoint is None:
+            raise ShiftlabError("Scenes are carried by a personalised model, and none is chosen. Personalise one in step 2, or untick it.")
         if "generated" in arms and chain.drawn is None:
             raise ShiftlabError("“Generated images” learns from a generated set, and there is none. Make one in step 3, or untick it.")
         if "target" in arms and (chain.target is None or not self.shelves.scenes.load(chain.target.id).split("train")):
@@ -125,4 +132,6 @@ class SegmentStep:
         if job is None:
             return {self.start_button: start_update(None)}
         form = dict(zip(self.form.outputs(), self.form.show(job.settings["settings"]), strict=True))
+        carry = job.settings.get("carry", CarrySettings().model_dump())  # of a run from before there were any
+        form |= dict(zip(self.carry.outputs(), self.carry.show(carry), strict=True))
         return {**form, self.arms: job.settings["arms"], self.start_button: start_update(job)}

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from core.adaptation.figures import COLOURS, NAMES, TESTS
+from core.adaptation.segment import FURTHEST
 from core.adaptation.segment_report import PUBLISHED
 from ui.numbers import number
 from ui.oneshot_read import gains_of, mious_of
@@ -26,15 +27,16 @@ def segment_tables_html(folder: Path) -> str:
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """What the generated images were worth, on the target where it is labelled, and against the control."""
+    """What adapting was worth, on the target where it is labelled, and against the control."""
     found = {(row["trained on"], row["tested on"]): 100 * row["miou"] for row in table.to_dict("records")}
     for domain in ("target", "source"):
-        arm = next((arm for arm in ("generated", "one_shot") if (arm, domain) in found), "")
+        arm = next((arm for arm in FURTHEST if (arm, domain) in found), "")
         if arm and ("source", domain) in found:
             before, after = found["source", domain], found[arm, domain]
-            beside = arm == "generated" and ("one_shot", domain) in found
+            beside = arm != "one_shot" and ("one_shot", domain) in found
             control = f"; the one image alone reaches {found['one_shot', domain]:.1f} %" if beside else ""
-            return f"mIoU {TESTS[domain]} goes from {before:.1f} to {after:.1f} %, {number(after - before, '+.1f')} points{control}."
+            gained = number(after - before, "+.1f")
+            return f"mIoU {TESTS[domain]} goes from {before:.1f} to {after:.1f} %, {gained} points, with {NAMES[arm]}{control}."
     return "mIoU of what is finished"
 
 

@@ -84,7 +84,7 @@ class GenerateTask(Task):
 
     def run(self, folder: Path, tools: Tools) -> Iterator[StepEvent]:
         context, model = tools.context, tools.context.text_to_image()
-        edit = _read(self.weights) if self.weights is not None else None
+        edit = kept_model(self.weights) if self.weights is not None else None
         pictures = plan(self.table, self.settings, _token(edit), self.seed)
         if edit is not None and TOKEN not in self.settings.template:
             yield StepEvent("generate", 0, len(pictures), note=UNTOUCHED)
@@ -106,7 +106,8 @@ def kept_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     return [(int(path.stem.removeprefix("step_")), path) for path in sorted((folder / PERSONALISED).glob("step_*.safetensors"))]
 
 
-def _read(weights: Path) -> Edit:
+def kept_model(weights: Path) -> Edit:
+    """What is in a kept checkpoint's file. Raises ShiftlabError where it is gone."""
     if not weights.is_file():
         raise ShiftlabError(f"There is no personalised model at {weights}. It may have been deleted with its run; choose another.")
     return load_edit(weights, {})

@@ -3,6 +3,8 @@
 - *source*: labelled source scenes only;
 - *one_shot*: self-training with copies and crops of the one target image as its target set, the control;
 - *generated*: self-training with the images that a model personalised on this one image made (DATUM, Benigmim et al., CVPRW 2023);
+- *carried*: learns from labelled source scenes that this model carried to the target as well (carried.py), while it teaches itself on the
+  one image as the control does;
 - *target*: supervised on labelled target scenes, the oracle, where there are any.
 
 A run's folder gets pixels/, segmenters/<arm>-<seed>/, and measured/<arm>-<seed>.safetensors, which is written last: where it is, this one
@@ -36,26 +38,35 @@ from core.methods.walks import retold, stoppable
 from core.models.segformer import check_side
 from core.types import Context, ShiftlabError, StepEvent
 
-SegmentArm = Literal["source", "one_shot", "generated", "target"]
-SEGMENT_ARMS: tuple[SegmentArm, ...] = ("source", "one_shot", "generated", "target")
-TAUGHT = ("one_shot", "generated")  # the arms that teach themselves
+SegmentArm = Literal["source", "one_shot", "generated", "carried", "target"]
+SEGMENT_ARMS: tuple[SegmentArm, ...] = ("source", "one_shot", "generated", "carried", "target")
+TAUGHT = {"one_shot": "one_shot", "generated": "generated", "carried": "one_shot"}  # arms that teach themselves: on what
+FURTHEST = tuple(reversed(TAUGHT))  # of what is there the first is told in a sentence
 SHOWN = 4  # scenes whose predictions are shown at each measurement
 Parts = dict[str, Scenes]
 
 
 @dataclass(frozen=True)
 class SegmentDomains:
-    """What is compared: source, labelled and split; one_shot, the target image; generated, unlabelled; target, labelled true scenes."""
+    """What is compared: source, labelled and split; one_shot, the target image; generated, unlabelled; target, labelled true scenes;
+    carried, labelled source scenes that look like the target; large, the names of the classes that were carried.
+    """
 
     source: SegmentedSet
     one_shot: Path | None = None
     generated: SegmentedSet | None = None
     target: SegmentedSet | None = None
+    carried: SegmentedSet | None = None
+    large: tuple[str, ...] = ()
 
     def possible_arms(self) -> list[SegmentArm]:
         """The arms that there are pictures for."""
         oracle = self.target is not None and bool(self.target.split("train"))
-        given = {"source": True, "one_shot": self.one_shot is not None, "generated": self.generated is not None, "target": oracle}
+        image = self.one_shot is not None
+        given = {
+            "source": True, "one_shot": image, "generated": self.generated is not None, "carried": image and self.carried is not None,
+            "target": oracle,
+        }  # fmt: skip
         return [arm for arm in SEGMENT_ARMS if given[arm]]
 
 
@@ -74,7 +85,7 @@ def segment(
             raise ShiftlabError(f"There is nothing for {arm!r} to learn from. Choose among: {', '.join(domains.possible_arms())}.")
     needed = {*arms, *(("source",) if settings.start == "source" else ())}
     parts = yield from stoppable(_parts(domains, settings, folder), context)
-    lessons = [_lesson(arm, parts, settings) for arm in SEGMENT_ARMS if arm in needed]
+    lessons = [_lesson(arm, parts, settings, small_places(domains)) for arm in SEGMENT_ARMS if arm in needed]
     total = settings.seeds * sum(lesson.updates(settings) for lesson in lessons)
     done = 0
     for seed in range(settings.seed, settings.seed + settings.seeds):
@@ -104,7 +115,8 @@ def _parts(domains: SegmentDomains, settings: SegmentSettings, folder: Path) -> 
     wanted = {f"{domain} test": found for domain, found in test_items(domains).items()}
     for name, found in (("source", domains.source), ("target", domains.target)):
         wanted[f"{name} train"] = (found, found.split("train") if found is not None else [])
-    wanted["generated"] = (domains.generated, domains.generated.items if domains.generated is not None else [])
+    for name, given in (("generated", domains.generated), ("carried", domains.carried)):
+        wanted[name] = (given, given.items if given is not None else [])
     parts: Parts = {}
     for name, (found, items) in wanted.items():
         if found is not None and items:
@@ -132,13 +144,21 @@ def one_scene(path: Path, height: int, classes: int) -> Scenes:
     return Scenes(np.moveaxis(np.asarray(fitted), -1, 0)[None].copy(), None, np.zeros((1, classes), np.int64))
 
 
-def _lesson(arm: SegmentArm, parts: Parts, settings: SegmentSettings) -> Lesson:
+def small_places(domains: SegmentDomains) -> tuple[int, ...]:
+    """The places of the source's classes that are not carried."""
+    return tuple(place for place, name in enumerate(class_names(domains.source.classes)) if name not in domains.large)
+
+
+def _lesson(arm: SegmentArm, parts: Parts, settings: SegmentSettings, small: tuple[int, ...]) -> Lesson:
     tests = {domain: parts[f"{domain} test"] for domain in ("source", "target") if f"{domain} test" in parts}
-    source, target = parts["target train" if arm == "target" else "source train"], parts[arm] if arm in TAUGHT else None
+    source, target = parts["target train" if arm == "target" else "source train"], parts[TAUGHT[arm]] if arm in TAUGHT else None
+    carried = parts["carried"] if arm == "carried" else None
     check_crop(source, settings.crop, f"the labelled pictures of {arm!r}")
     if target is not None:
-        check_crop(target, settings.crop, "the one-shot image" if arm == "one_shot" else "the generated images")
-    return Lesson(arm, source, target, tests)
+        check_crop(target, settings.crop, "the generated images" if arm == "generated" else "the one-shot image")
+    if carried is not None:
+        check_crop(carried, settings.crop, "the carried scenes")
+    return Lesson(arm, source, target, tests, carried, small)
 
 
 def _one(

@@ -57,6 +57,12 @@ def class_shares(counts: np.ndarray, temperature: float) -> Tensor:
     return rarity.masked_fill(pixels == 0, -torch.inf).softmax(dim=0)
 
 
+def labelled(scenes: Scenes, count: int, crop: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Crops of labelled pictures, all alike: (x `(count, 3, crop, crop)` in [-1, 1], y `(count, crop, crop)` uint8 class places)."""
+    crops = [cut(scenes, _any(len(scenes), generator), crop, generator) for _ in range(count)]
+    return as_floats(torch.stack([image for image, _ in crops])), torch.stack([mask for _, mask in crops])
+
+
 def plain(scenes: Scenes, count: int, crop: int, generator: torch.Generator) -> Tensor:
     """Crops of unlabelled pictures, all alike: `(count, 3, crop, crop)` in [-1, 1]."""
     return as_floats(torch.stack([cut(scenes, _any(len(scenes), generator), crop, generator)[0] for _ in range(count)]))

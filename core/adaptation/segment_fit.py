@@ -16,11 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.adaptation.mean_teacher import batch_statistics, follow
-from core.adaptation.segment_batches import RareClasses, plain
+from core.adaptation.segment_batches import RareClasses, labelled, plain
 from core.adaptation.segment_mix import class_mix, jittered, pseudo_labels, strong
 from core.adaptation.segment_pixels import Scenes
 from core.adaptation.segment_settings import SegmentSettings
 from core.adaptation.segmenter import AT_ONCE, Segmenter
+from core.methods.datum_carry import recoloured
 from core.methods.learning import descend
 from core.methods.walks import stop_if_asked
 from core.metrics.segmentation import IGNORE, confusion, iou, mean_iou
@@ -34,12 +35,18 @@ Numbers = dict[str, float]
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one segmenter learns from and is measured on. target: unlabelled scenes to teach itself on; None: `source` alone."""
+    """What one segmenter learns from and is measured on. target: unlabelled scenes to teach itself on; None: `source` alone.
+
+    carried: labelled scenes that look like the target, which take half of the places of the source's; small: the places of classes that
+    were not carried.
+    """
 
     name: str
     source: Scenes
     target: Scenes | None
     tests: Mapping[str, Scenes]
+    carried: Scenes | None = None
+    small: tuple[int, ...] = ()
 
     def updates(self, settings: SegmentSettings) -> int:
         return settings.iterations if self.target is None else settings.adapt_iterations
@@ -78,7 +85,7 @@ class SegmentTraining:
 
     def _loss(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Numbers]:
         """DAFormer's equations 1 and 5: cross-entropy on the source, and, weighted, on what was mixed from source and target."""
-        supervised = losses(self.found, x, y).mean()
+        supervised = losses(self.found, *self._with_carried(x, y, generator)).mean()
         if self.lesson.target is None:
             return supervised, {}
         crops = plain(self.lesson.target, len(x), self.settings.crop, generator)
@@ -87,6 +94,21 @@ class SegmentTraining:
         mixed, labels, weight = class_mix((x, y), (crops, said.cpu()), sure, generator)
         mixed = strong(mixed, self.settings.jitter, self.settings.blur, generator)
         return supervised + (losses(self.found, mixed, labels) * weight.to(self.found.device)).mean(), {"confidence": sure}
+
+    def _with_carried(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Half of the labelled crops replaced by carried ones, onto which all of their small classes are pasted, and half of the others,
+        in the carried colours: what is carried is blurred, and rare classes are rare there.
+        """
+        if self.lesson.carried is None:
+            return x, y
+        half = len(x) // 2
+        crops, labels = labelled(self.lesson.carried, len(x) - half, self.settings.crop, generator)
+        colours, places = recoloured(x[half:], crops), y[half:]
+        small = torch.isin(places, torch.tensor(self.lesson.small, dtype=places.dtype))
+        below = torch.where(small[:, None], colours, crops), torch.where(small, places, labels)
+        mixed, places, _ = class_mix((colours, places), below, 1.0, generator)
+        mixed = strong(mixed, self.settings.jitter, self.settings.blur, generator)
+        return torch.cat([x[:half], mixed]), torch.cat([y[:half], places])
 
     def due(self) -> bool:
         """Whether it is to be measured now: after every so many updates, and after the last."""

@@ -10,18 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from core.adaptation.carried import Carrying, carry_scenes, is_carried
+from core.adaptation.oneshot_jobs import kept_model
 from core.adaptation.segment import SegmentArm, SegmentDomains, segment
 from core.adaptation.segment_report import SegmentStudy, Shown, segment_export
 from core.adaptation.segment_settings import OF_ADAPTATION, SegmentSettings
 from core.adaptation.segment_shown import finished_segmenters, look_at, mapped_tests
 from core.data.images import decode_image
 from core.data.pictures import enlarge, side_by_side
-from core.data.segmented import SegmentedSet, load_segmented, read_unlabelled
+from core.data.segmented import SegmentedSet, load_segmented, read_segmented, read_unlabelled
 from core.jobs.runs import RunFolder
 from core.jobs.tasks import Task, Tools
-from core.types import StepEvent
+from core.methods.datum_carry import CarrySettings
+from core.methods.datum_student import personalised
+from core.types import Context, ShiftlabError, StepEvent
 
-GENERATED_INDEX, ONE_SHOT = "generated.jsonl", "one_shot"  # what a run keeps of what it was given
+GENERATED_INDEX, ONE_SHOT, CARRIED = "generated.jsonl", "one_shot", "carried"  # what a run keeps of what it was given
 SHOWN_SCENES, SIDE = 8, 320
 
 
@@ -30,6 +34,7 @@ class SegmentTask(Task):
 
     source: index of the labelled source set, with a split. one_shot: the target image. images: folder or ZIP of unlabelled target images,
     as a GenerateTask makes them. target: index of labelled target scenes to measure on; with a train split it gives the oracle.
+    weights: a personalised model, as a PersonaliseTask keeps them, which carries labelled scenes where that arm is chosen.
     earlier: the folder of a comparison whose source-only segmenters are taken over, if its source and settings are these.
     """
 
@@ -40,16 +45,29 @@ class SegmentTask(Task):
     target: Path | None = None
     arms: tuple[SegmentArm, ...] = ("source", "one_shot", "generated")
     settings: SegmentSettings = SegmentSettings()
+    weights: Path | None = None
+    carry: CarrySettings = CarrySettings()
     earlier: Path | None = None
 
     def domains(self, folder: Path) -> SegmentDomains:
         """The sets, read from their indices. The run in `folder` keeps the one-shot image, and which generated images there were."""
         target = load_segmented(self.target) if self.target is not None else None
-        return SegmentDomains(load_segmented(self.source), self._brought(folder), self._generated(folder), target)
+        source, carried = load_segmented(self.source), folder / CARRIED
+        found = read_segmented(carried) if is_carried(carried) else None
+        return SegmentDomains(source, self._brought(folder), self._generated(folder), target, found, self.carry.large_classes())
 
     def run(self, folder: Path, tools: Tools) -> Iterator[StepEvent]:
+        if "carried" in self.arms and not is_carried(folder / CARRIED):
+            yield from self._carried(folder, tools.context)
         earlier = self.earlier if self.earlier is not None and self._has_same_source(self.earlier) else None
         yield from segment(self.domains(folder), self.arms, self.settings, folder, tools.context, earlier)
+
+    def _carried(self, folder: Path, context: Context) -> Iterator[StepEvent]:
+        if self.weights is None:
+            raise ShiftlabError("Scenes are carried by a personalised model, and none is given. Personalise one on the target image first.")
+        model, edit = context.text_to_image(), kept_model(self.weights)
+        carrying = Carrying(load_segmented(self.source), model, personalised(model, edit), edit.card.target_prompt, self.carry)
+        return carry_scenes(carrying, folder / CARRIED, context)
 
     def study(self, folder: Path, title: str, note: str = "") -> SegmentStudy:
         """What a report of the run in `folder` is made of; test scenes of the target, where there are labelled ones, else of the source."""

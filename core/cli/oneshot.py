@@ -113,13 +113,13 @@ def counted(text: str) -> tuple[str, int]:
 def _run(task: PersonaliseTask | GenerateTask, values: dict[str, Any]) -> None:
     """The task in its folder; Ctrl-C once saves and stops after the present step."""
     with interruptible() as stopped:
-        context = _context(values)
+        context = oneshot_context(values)
         context.should_stop = stopped
         values["out"].parent.mkdir(parents=True, exist_ok=True)
         told_to_end(in_foreground(task, values["out"], values["out"].name, Tools(context, METHODS, no_edits)))
 
 
-def _context(values: dict[str, Any]) -> Context:
+def oneshot_context(values: dict[str, Any]) -> Context:
     """The text-to-image model that the options name, and the identity encoder, by whose features pictures are compared."""
     device = pick_device(values["device"])
     shelf = Shelf(values["home"], values["checkpoints"], device, dtype_of(values["precision"], device), mirror_folder(values["models"]))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from pydantic import ValidationError
 
 from core.adaptation.jobs import in_foreground
 from core.adaptation.report import percent
@@ -19,12 +20,14 @@ from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.segment_results import mious, segment_gains
 from core.adaptation.segment_settings import PRESETS, SegmentSettings
 from core.cli.interrupt import interruptible
+from core.cli.oneshot import MODEL_OPTIONS, oneshot_context
 from core.cli.options import PREFIX, command, option, settings_from, settings_options
-from core.cli.session import DEVICE, HOME, MIRROR, no_edits, save_index, told_to_end
+from core.cli.session import no_edits, save_index, told_to_end
 from core.data.segmented import SegmentedSet, open_segmented, with_split
 from core.jobs.machine import pick_device
 from core.jobs.tasks import Tools
 from core.methods import METHODS
+from core.methods.datum_carry import CarrySettings
 from core.models.precision import dtype_of
 from core.models.segformer import SMALL
 from core.models.zoo import find, mirror_folder
@@ -43,14 +46,13 @@ SEGMENT_OPTIONS = [
     option("one_shot", Path | None, None, "The target image.", show_default="none"),
     option("images", Path | None, None, "Folder or ZIP of unlabelled target images, as `generate` makes them.", show_default="none"),
     option("target", Path | None, None, "Labelled target scenes to measure on; with a train split they give the oracle."),
+    option("weights", Path | None, None, "A personalised model, as `personalise` keeps them: it carries labelled scenes to the target."),
+    option("carry", str, "{}", f"Settings of that as JSON: {', '.join(CarrySettings.model_fields)}."),
     option("arm", list[str], [], f"What to learn from: {', '.join(SEGMENT_ARMS)}.", show_default="what is given, but no oracle"),
     option("preset", Literal["streets", "paper"], "streets", "Settings to start from."),
     option("out", Path, Path("segmentation"), "Folder of the run and its report."),
     *SPLIT_OPTIONS,
-    option("precision", str | None, None, "auto, fp32 or bf16; else the environment's SHIFTLAB_PRECISION, else auto."),
-    DEVICE,
-    HOME,
-    MIRROR,
+    *MODEL_OPTIONS,
 ]
 
 
@@ -70,11 +72,13 @@ def run_segment(values: dict[str, Any]) -> None:
     source = save_index(_split_set(values), out.with_name(f"{out.name}.source.jsonl"), out)
     target = open_segmented(values["target"]) if values["target"] is not None else None
     target_index = save_index(target, out.with_name(f"{out.name}.target.jsonl"), out) if target is not None else None
-    given = {name: values[name].resolve() if values[name] is not None else None for name in ("one_shot", "images")}
-    task = SegmentTask(source=source, target=target_index, arms=arms, settings=settings, **given)
+    given = {name: values[name].resolve() if values[name] is not None else None for name in ("one_shot", "images", "weights")}
+    task = SegmentTask(source=source, target=target_index, arms=arms, settings=settings, carry=_carry(values["carry"]), **given)
     device = pick_device(values["device"])
     with interruptible() as stopped:
         context = Context(None, device=device, dtype=dtype_of(values["precision"], device), should_stop=stopped)
+        if "carried" in arms:
+            context.text_to_image = lambda: oneshot_context(values).text_to_image()
         told_to_end(in_foreground(task, out, out.name, Tools(context, METHODS, no_edits)))
     for table in (mious(out), segment_gains(out)):
         if len(table):
@@ -106,11 +110,20 @@ def _settings(values: dict[str, Any]) -> SegmentSettings:
     return settings.model_copy(update={"model": str(folder.resolve())})
 
 
+def _carry(text: str) -> CarrySettings:
+    """Raises typer.BadParameter for what are no such settings."""
+    try:
+        return CarrySettings.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise typer.BadParameter(f"--carry: {' '.join(map(str, fault['loc']))}: {fault['msg']}.") from error
+
+
 def _arms(values: dict[str, Any]) -> tuple[Any, ...]:
     """Those named; else all but the oracle that there is something for."""
     if unknown := [arm for arm in values["arm"] if arm not in SEGMENT_ARMS]:
         raise typer.BadParameter(f"--arm is one of {', '.join(SEGMENT_ARMS)}, not {unknown[0]!r}.")
-    given = {"one_shot": values["one_shot"], "generated": values["images"]}
+    given = {"one_shot": values["one_shot"], "generated": values["images"], "carried": values["one_shot"] and values["weights"]}
     return tuple(values["arm"]) or ("source", *(arm for arm, path in given.items() if path is not None))
 
 

@@ -3,7 +3,8 @@
     python -m core.pretrain.oneshot_quality            # writes benchmarks/streets.md; goes on where it was stopped
 
 Segmenters learn labelled scenes by day. They adapt to each target from three different one-shot images: with copies and crops of the image
-(the control), and with pictures that the text-to-image model, personalised on it, made from class prompts (DATUM). All are measured on 200
+(the control), with pictures that the text-to-image model, personalised on it, made from class prompts (DATUM), and with labelled scenes by
+day that this model carried to the target. All are measured on 200
 labelled scenes of the target, of streets that nothing else has seen. `--oracle` adds a segmenter that learned labelled target scenes.
 """
 
@@ -29,6 +30,7 @@ from core.data.segmented import read_segmented
 from core.data.text_files import write_text
 from core.jobs.tasks import Task, Tools
 from core.methods import METHODS
+from core.methods.datum_carry import CarrySettings
 from core.methods.datum_settings import DatumTune, GenerateSettings
 from core.models.text_to_image import load_text_to_image
 from core.pretrain import common
@@ -90,9 +92,12 @@ def adapted(domain: str, place: int, source: Path, options: argparse.Namespace, 
     shot = shot_image(domain, place, options.work)
     target = labelled_scenes(domain, TARGET_SEED, 0, options.test, options.work)
     images = generated(domain, place, shot, options, context)
+    weights = dict(kept_checkpoints(options.work / f"{domain}-{place}-personalise")).get(options.used)
+    arms = ("source", "one_shot", "generated", *(("carried",) if weights is not None else ()))
     task = SegmentTask(
-        source=source, one_shot=shot, images=images, target=target, settings=settings_of(options), earlier=(options.work / DAY).resolve()
-    )
+        source=source, one_shot=shot, images=images, target=target, arms=arms, settings=settings_of(options),
+        weights=weights and weights.resolve(), carry=CarrySettings(**json.loads(options.carry)), earlier=(options.work / DAY).resolve(),
+    )  # fmt: skip
     folder = options.work / f"{domain}-{place}-segment"
     run(task, folder, context)
     return folder
@@ -180,6 +185,7 @@ def main() -> None:
     parser.add_argument("--used", type=int, default=400, help="the kept checkpoint that generates; one is kept every so many updates")
     parser.add_argument("--tune", default="{}", help="settings of the personalisation in place of the preset's, as JSON")
     parser.add_argument("--generate", default="{}", help="the same for the generation")
+    parser.add_argument("--carry", default="{}", help="settings of the carried scenes in place of the defaults, as JSON")
     parser.add_argument("--segment", default="{}", help="settings of the segmenters in place of the defaults, as JSON")
     parser.add_argument("--generated", type=Path, default=None, help="folder with <target>-<image> folders of pictures to take instead")
     parser.add_argument("--oracle", action="store_true", help="train on labelled target scenes, too")

@@ -10,7 +10,11 @@ import pandas as pd
 from core.adaptation.segment_results import by_class, mious
 
 GOAL = 7.1  # points over source only: the paper's best margin over its best rival
-ARMS = {"source": "source only", "one_shot": "the one image (copies and crops)", "generated": "DATUM", "target": "oracle"}
+ARMS = {
+    "source": "source only", "one_shot": "the one image (copies and crops)", "generated": "DATUM", "carried": "carried scenes",
+    "target": "oracle",
+}  # fmt: skip
+JUDGED = {"generated": "DATUM", "carried": "Carried scenes"}
 SECONDS = "seconds.json"  # in a run's folder: how long it took, over all its parts
 DAY = "day-segment"  # the run of the source-only segmenters
 STAGES = ("personalise", "generate", "segment")
@@ -48,11 +52,14 @@ def summary(values: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(values: pd.DataFrame) -> str:
-    """One sentence against the two goals."""
-    means = values.mean(axis=1)
-    gain, lead = means["generated"] - means["source"], means["generated"] - means["one_shot"]
+    """A sentence against the two goals for DATUM, and one for carried scenes where there are any."""
+    return " ".join(_against(values.mean(axis=1), arm, name) for arm, name in JUDGED.items() if arm in values.index)
+
+
+def _against(means: pd.Series, arm: str, name: str) -> str:
+    gain, lead = means[arm] - means["source"], means[arm] - means["one_shot"]
     reached = "reached" if gain >= GOAL and lead > 0 else "missed"
-    return f"DATUM: {gain:+.1f} points over source only (goal +{GOAL}), {lead:+.1f} over the one-image control (goal above 0): {reached}."
+    return f"{name}: {gain:+.1f} points over source only (goal +{GOAL}), {lead:+.1f} over the one-image control (goal above 0): {reached}."
 
 
 def classes_table(folders: list[Path]) -> pd.DataFrame:

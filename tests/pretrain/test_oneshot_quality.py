@@ -20,7 +20,8 @@ def options_of(tmp_path, **more) -> argparse.Namespace:
     del segment["seeds"]
     return argparse.Namespace(**{**dict(
         targets=["fog"], shots=1, train=4, test=3, seeds=1, images=6, personalise_steps=2, used=1, tune=json.dumps({"sample_steps": 2}),
-        generate=json.dumps({"steps": 2}), segment=json.dumps(segment), generated=None, oracle=True, threads=None,
+        generate=json.dumps({"steps": 2}), carry=json.dumps({"scenes": 3, "steps": 2}), segment=json.dumps(segment), generated=None,
+        oracle=True, threads=None,
         checkpoints=tmp_path / "checkpoints", work=tmp_path / "work", out=tmp_path / "streets.md",
     ), **more})  # fmt: skip
 
@@ -33,7 +34,10 @@ def test_the_proof_from_one_image_to_its_table(tmp_path):
     assert "## fog" in text and "oracle" in text and "the one image (copies and crops)" in text and "goal +7.1" in text
     assert len(list((options.work / "fog-0-generate" / "generated").glob("*.png"))) == 6
     folders = [options.work / f"fog-{place}-segment" for place in range(1)]
-    assert list(by_image(folders, options.work / "fog-oracle").index) == ["source", "one_shot", "generated", "target"]
+    assert list(by_image(folders, options.work / "fog-oracle").index) == [
+        "source", "one_shot", "generated", "carried", "target",
+    ]  # fmt: skip
+    assert "Carried scenes: " in text and len(list((folders[0] / "carried" / "images" / "train").glob("*.png"))) == 3
     made = {path: path.stat().st_mtime_ns for path in options.work.rglob("*.safetensors")}
     prove(options)
     assert {path: path.stat().st_mtime_ns for path in options.work.rglob("*.safetensors")} == made
@@ -52,4 +56,8 @@ def test_goals_are_said():
     )
     assert "+11.0 points over source only" in verdict(values) and verdict(values).endswith("reached.")
     assert verdict(values.replace({30.0: 26.0, 32.0: 24.0})).endswith("missed.")
+    carried = pd.concat([values, pd.DataFrame({0: [33.0], 1: [33.0]}, index=["carried"])])
+    assert verdict(carried) == f"{verdict(values)} " + (
+        "Carried scenes: +13.0 points over source only (goal +7.1), +7.0 over the one-image control (goal above 0): reached."
+    )
     assert summary(values).set_index("segmenter").loc["DATUM", ["mIoU", "gain", "least"]].tolist() == [31.0, 11.0, 30.0]

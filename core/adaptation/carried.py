@@ -1,0 +1,102 @@
+"""Labelled source scenes carried to the target, written as a labelled set: what a segmenter can learn from as if the target had labels.
+
+Squares of the model's size are cut from the training scenes in turn, carried (core/methods/datum_carry.py), and what belongs to no large
+class is pasted back, recoloured. Picture k depends on the source, the models, the settings and k alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from core.data.images import to_pils, whole_tensor
+from core.data.mask_classes import CLASSES_FILE
+from core.data.segmented import SegmentedImage, SegmentedSet
+from core.data.segmented_write import Scene, write_segmented
+from core.methods.datum_carry import CarrySettings, carry, recoloured
+from core.models.text_to_image import TextToImage
+from core.process.seeds import seed_of
+from core.types import Context, ShiftlabError, StepEvent
+
+BATCH = 16  # scenes carried at once
+
+
+@dataclass(frozen=True)
+class Carrying:
+    """source: labelled, with a train split. personalised: `model` as it learned the target, whose prompt is target_prompt."""
+
+    source: SegmentedSet
+    model: TextToImage
+    personalised: TextToImage
+    target_prompt: str
+    settings: CarrySettings
+    seed: int = 0
+
+    def large(self) -> list[int]:
+        """The numbers of the classes that are carried. Raises ShiftlabError where none of the names is one of the set's."""
+        known, names = self.source.classes.classes, self.settings.large_classes()
+        if found := [known[name] for name in names if name in known]:
+            return found
+        raise ShiftlabError(
+            f"None of the large classes ({', '.join(names)}) is in the source set, which has {', '.join(known)}. Name some of these."
+        )
+
+
+def is_carried(out: Path) -> bool:
+    """Whether the folder holds a whole carried set."""
+    return (out / CLASSES_FILE).is_file()
+
+
+def carry_scenes(carrying: Carrying, out: Path, context: Context) -> Iterator[StepEvent]:
+    """Writes the set (see core/data/segmented_write.py) and yields a "carry" event a picture; what is there is left as it is.
+
+    Event numbers: images_per_s, seconds_left. Raises ShiftlabError as `Carrying.large`, Stopped when asked to stop.
+    """
+    carrying.large()
+    total = carrying.settings.scenes
+    missing = [k for k in range(total) if not _is_there(out, k)]
+    resumed = total - len(missing)
+    yield StepEvent("carry", resumed, total, note=f"{resumed} of {total} scenes were there already." if resumed else "")
+    began = time.perf_counter()
+    for count in write_segmented(out, _scenes(carrying, missing, context), carrying.source.classes):
+        pace = count / (time.perf_counter() - began)
+        yield StepEvent("carry", resumed + count, total, {"images_per_s": pace, "seconds_left": (len(missing) - count) / pace})
+
+
+def _is_there(out: Path, k: int) -> bool:
+    """The mask is written after the image."""
+    return (out / "masks" / "train" / f"{_name(k)}.png").is_file()
+
+
+def _name(k: int) -> str:
+    return f"{k:05d}"
+
+
+def _scenes(carrying: Carrying, wanted: list[int], context: Context) -> Iterator[Scene]:
+    items, large = carrying.source.split("train"), torch.tensor(carrying.large())
+    for begin in range(0, len(wanted), BATCH):
+        places = wanted[begin : begin + BATCH]
+        squares = [_square(carrying, items[k % len(items)], k) for k in places]
+        x, masks = torch.stack([image for image, _ in squares]), torch.stack([mask for _, mask in squares])
+        after = carry(carrying.model, carrying.personalised, x, carrying.target_prompt, carrying.settings, context).cpu()
+        after = torch.where(torch.isin(masks, large)[:, None], after, recoloured(x, after))
+        for k, image, mask in zip(places, to_pils(after), masks, strict=True):
+            yield Scene(_name(k), image, mask.numpy().astype(np.uint8), "train")
+
+
+def _square(carrying: Carrying, item: SegmentedImage, k: int) -> tuple[Tensor, Tensor]:
+    """A square of a scene as high, or as wide, as it is: (image `(3, S, S)` in [-1, 1], class numbers `(S, S)`)."""
+    picture, mask = carrying.source.picture(item), Image.fromarray(carrying.source.mask(item))
+    side, size = min(picture.size), (carrying.model.image_size,) * 2
+    generator = torch.Generator().manual_seed(seed_of(carrying.seed, k))
+    left, top = (int(torch.randint(length - side + 1, (), generator=generator)) for length in picture.size)
+    box = (left, top, left + side, top + side)
+    image = picture.resize(size, Image.Resampling.LANCZOS, box)
+    return whole_tensor(image), torch.from_numpy(np.array(mask.resize(size, Image.Resampling.NEAREST, box))).long()
