@@ -55,7 +55,7 @@ def is_carried(out: Path) -> bool:
 
 
 def carry_scenes(carrying: Carrying, out: Path, context: Context) -> Iterator[StepEvent]:
-    """Writes the set (see core/data/segmented_write.py) and yields a "carry" event a picture; what is there is left as it is.
+    """Writes the set (see core/data/segmented_write.py) and yields a "carry" event a batch, counting pictures; what is there stays.
 
     Event numbers: images_per_s, seconds_left. Raises ShiftlabError as `Carrying.large`, Stopped when asked to stop.
     """
@@ -66,6 +66,8 @@ def carry_scenes(carrying: Carrying, out: Path, context: Context) -> Iterator[St
     yield StepEvent("carry", resumed, total, note=f"{resumed} of {total} scenes were there already." if resumed else "")
     began = time.perf_counter()
     for count in write_segmented(out, _scenes(carrying, missing, context), carrying.source.classes):
+        if count % BATCH and count < len(missing):
+            continue
         pace = count / (time.perf_counter() - began)
         yield StepEvent("carry", resumed + count, total, {"images_per_s": pace, "seconds_left": (len(missing) - count) / pace})
 

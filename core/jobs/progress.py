@@ -14,7 +14,7 @@ PAUSE = 5.0  # a step this many times longer than the median was a pause (a prev
 PHASES = {
     "invert": "Inverting the pictures", "encode": "Encoding the pictures", "sample": "Drawing samples", "adapt": "Adapting the pictures",
     "read": "Reading the pictures", "audit": "Auditing the labels", "measure": "Measuring the base's curve",
-    "average": "Averaging the shifts", "features": "Looking at the pictures through noise",
+    "average": "Averaging the shifts", "features": "Looking at the pictures through noise", "carry": "Carrying the labelled scenes",
 }  # fmt: skip
 
 
