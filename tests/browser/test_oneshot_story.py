@@ -80,10 +80,15 @@ def segment(page: Page, tmp_path: Path) -> None:
     quick = {**QUICK, "model": str(write_backbone(tmp_path / "mit"))}
     for name in ("model", "height", "crop", "iterations", "adapt_iterations", "measure_every"):
         fill(page, f"oneshot-segment-{name.replace('_', '-')}", str(quick[name]))
+    page.locator("#oneshot-segment").locator("xpath=ancestor::div[contains(@class, 'controls')]").get_by_role(
+        "button", name="Carried scenes"
+    ).click()
+    fill(page, "oneshot-carry-scenes", "4")
+    fill(page, "oneshot-carry-steps", "2")
     page.locator("#oneshot-segment").click()
     expect(stage(page, "segment")).to_contain_text("mIoU on target")
     expect(page.locator("#oneshot-curves .js-plotly-plot")).to_be_visible()
-    expect(page.locator("#oneshot-looks .over")).to_have_count(4 * 4)  # scenes, by the truth and three segmenters
+    expect(page.locator("#oneshot-looks .over")).to_have_count(4 * 5)  # scenes, by the truth and four segmenters
     page.get_by_label("opacity of the classes").fill("100")
     assert page.locator(".looks").evaluate("looks => looks.style.getPropertyValue('--opacity')") == "1"
     with page.expect_download() as download:
