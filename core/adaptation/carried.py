@@ -22,7 +22,6 @@ from core.data.segmented import SegmentedImage, SegmentedSet
 from core.data.segmented_write import Scene, write_segmented
 from core.methods.datum_carry import CarrySettings, carry, recoloured
 from core.models.text_to_image import TextToImage
-from core.process.seeds import seed_of
 from core.types import Context, ShiftlabError, StepEvent
 
 BATCH = 16  # scenes carried at once
@@ -37,7 +36,6 @@ class Carrying:
     personalised: TextToImage
     target_prompt: str
     settings: CarrySettings
-    seed: int = 0
 
     def large(self) -> list[int]:
         """The numbers of the classes that are carried. Raises ShiftlabError where none of the names is one of the set's."""
@@ -97,7 +95,7 @@ def _square(carrying: Carrying, item: SegmentedImage, k: int) -> tuple[Tensor, T
     """A square of a scene as high, or as wide, as it is: (image `(3, S, S)` in [-1, 1], class numbers `(S, S)`)."""
     picture, mask = carrying.source.picture(item), Image.fromarray(carrying.source.mask(item))
     side, size = min(picture.size), (carrying.model.image_size,) * 2
-    generator = torch.Generator().manual_seed(seed_of(carrying.seed, k))
+    generator = torch.Generator().manual_seed(k)
     left, top = (int(torch.randint(length - side + 1, (), generator=generator)) for length in picture.size)
     box = (left, top, left + side, top + side)
     image = picture.resize(size, Image.Resampling.LANCZOS, box)

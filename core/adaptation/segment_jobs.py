@@ -52,19 +52,20 @@ class SegmentTask(Task):
     def domains(self, folder: Path) -> SegmentDomains:
         """The sets, read from their indices. The run in `folder` keeps the one-shot image, and which generated images there were."""
         target = load_segmented(self.target) if self.target is not None else None
-        source, carried = load_segmented(self.source), folder / CARRIED
-        found = read_segmented(carried) if is_carried(carried) else None
-        return SegmentDomains(source, self._brought(folder), self._generated(folder), target, found, self.carry.large_classes())
+        given = self._brought(folder), self._generated(folder), target, self._carried(folder)
+        return SegmentDomains(load_segmented(self.source), *given, self.carry.large_classes())
 
     def run(self, folder: Path, tools: Tools) -> Iterator[StepEvent]:
         if "carried" in self.arms and not is_carried(folder / CARRIED):
-            yield from self._carried(folder, tools.context)
+            yield from self._carry(folder, tools.context)
         earlier = self.earlier if self.earlier is not None and self._has_same_source(self.earlier) else None
         yield from segment(self.domains(folder), self.arms, self.settings, folder, tools.context, earlier)
 
-    def _carried(self, folder: Path, context: Context) -> Iterator[StepEvent]:
+    def _carry(self, folder: Path, context: Context) -> Iterator[StepEvent]:
         if self.weights is None:
             raise ShiftlabError("Scenes are carried by a personalised model, and none is given. Personalise one on the target image first.")
+        if self.one_shot is None:
+            raise ShiftlabError("With carried scenes a segmenter teaches itself on the target image, and none is given. Name it, too.")
         model, edit = context.text_to_image(), kept_model(self.weights)
         carrying = Carrying(load_segmented(self.source), model, personalised(model, edit), edit.card.target_prompt, self.carry)
         return carry_scenes(carrying, folder / CARRIED, context)
@@ -98,6 +99,14 @@ class SegmentTask(Task):
         index = folder / GENERATED_INDEX
         if not index.is_file():
             read_unlabelled(self.images).save(index)
+        return load_segmented(index)
+
+    def _carried(self, folder: Path) -> SegmentedSet | None:
+        if not is_carried(folder / CARRIED):
+            return None
+        index = folder / f"{CARRIED}.jsonl"
+        if not index.is_file():
+            read_segmented(folder / CARRIED).save(index)
         return load_segmented(index)
 
     def _brought(self, folder: Path) -> Path | None:

@@ -30,7 +30,7 @@ class CarrySettings(Settings):
 
     method: ClassVar[str] = "carry"
 
-    scenes: int = setting(600, "Carried scenes", "Squares of labelled scenes, taken in turn.", ge=1, le=100_000, step=50)
+    scenes: int = setting(600, "Scenes", "Squares of labelled scenes, taken in turn.", ge=1, le=100_000, step=50)
     return_step: int = setting(
         950, "Return step of scenes", "How far into noise they go. Higher looks more like the target and keeps less.", ge=20, le=999,
         unit="t", step=1,

@@ -133,6 +133,8 @@ def test_the_arm_needs_a_personalised_model_and_learns_with_one(model, source, t
     }  # fmt: skip
     with pytest.raises(ShiftlabError, match="Personalise one on the target image first"):
         list(in_foreground(SegmentTask(**given), tmp_path / "without", "night", tools))
+    with pytest.raises(ShiftlabError, match="teaches itself on the target image, and none is given"):
+        list(in_foreground(SegmentTask(**{**given, "one_shot": None}, weights=weights), tmp_path / "blind", "night", tools))
     task = SegmentTask(**given, weights=weights)
     events = list(in_foreground(task, tmp_path / "run", "night", tools))
     assert {event.phase for event in events} == {"carry", "read", "train on source", "train on carried"}
