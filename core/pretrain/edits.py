@@ -63,7 +63,10 @@ def style_recipe(title: str, domain: str, **settings: float) -> Recipe:
 
 
 RECIPES = {
-    "sketch": style_recipe("Pencil sketch", "sketch", epochs=14, learning_rate=1.5e-4, learning_rate_growth=0.83, w_patches=30, w_pairs=1),
+    "sketch": style_recipe(
+        "Pencil sketch", "sketch", epochs=20, learning_rate=1.5e-4, learning_rate_growth=0.88, w_patches=40, w_pairs=4, patch_regions=8,
+        patch_alike=2,
+    ),
     "painting": style_recipe("Oil painting", "painting"),
     "night": style_recipe("Night", "night", epochs=18, learning_rate_growth=0.87, patch_sizes=3),
     "cartoon": style_recipe("Cartoon", "cartoon", epochs=24, learning_rate_growth=0.9, patch_sizes=3),
