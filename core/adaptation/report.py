@@ -33,7 +33,6 @@ th:first-child,td:first-child{text-align:left}pre{background:#f6f5f3;padding:1re
 figcaption{font-size:.85rem;color:#666}img{max-width:100%}.wide{overflow-x:auto}
 .pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:1rem}.pairs figure{margin:0}"""
 SAID = {"only_this": "only this one right", "only_other": "only source only right", "one_answer": "one answer"}  # columns
-OWN = {"source": "source", "adapted": "adapted", "target": "target"}  # arms, and where what they learned must show
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def doubts(table: pd.DataFrame) -> list[str]:
     """A sentence for each arm of `results.accuracies` that has not learned its own domain, for then nothing can be said of another."""
     found = []
     for row in table.to_dict("records"):
-        if OWN.get(row["trained on"]) == row["tested on"] and row["low"] <= row["one_answer"]:
+        if row["trained on"] == row["tested on"] and row["low"] <= row["one_answer"]:
             what = "is no measure of what could be reached" if row["trained on"] == "target" else "says nothing of the others"
             found.append(
                 f"Trained {TESTS[row['tested on']]} and tested there: {100 * row['accuracy']:.1f} %, where one answer to every picture "

@@ -207,7 +207,7 @@ def _keep(found: Segmenter, lesson: Lesson, seed: int, seconds: float, folder: P
     path = measured_file(folder, lesson.name, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
-    learned = len(lesson.source) if lesson.target is None else len(lesson.target)
+    learned = next(len(part) for part in (lesson.carried, lesson.target, lesson.source) if part is not None)
     facts = {"classes": found.names, "trained on": learned, "seconds": round(seconds, 1)}  # seconds: since the last resume
     save_file(tables, temporary, {"facts": json.dumps(facts)})
     os.replace(temporary, path)
