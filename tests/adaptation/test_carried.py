@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,12 @@ def test_classes_that_are_not_there_are_named(model, source, tmp_path):
     carrying = Carrying(source, model, model, "a night", CarrySettings(large="grass, water"))
     with pytest.raises(ShiftlabError, match=r"large classes \(grass, water\) is in the source set, which has road, car, sky"):
         list(carry_scenes(carrying, tmp_path, Context(None)))
+
+
+def test_a_source_without_a_split_is_a_sentence(model, source, tmp_path):
+    whole = replace(source, items=tuple(item._replace(split="") for item in source.items))
+    with pytest.raises(ShiftlabError, match="no train split, so there is nothing to carry"):
+        list(carry_scenes(Carrying(whole, model, model, "a night", QUICK), tmp_path, Context(None)))
 
 
 def test_carried_crops_take_half_of_the_places_and_the_cars_are_all_there(tmp_path):
