@@ -55,7 +55,8 @@ def is_carried(out: Path) -> bool:
 def carry_scenes(carrying: Carrying, out: Path, context: Context) -> Iterator[StepEvent]:
     """Writes the set (see core/data/segmented_write.py) and yields a "carry" event a batch, counting pictures; what is there stays.
 
-    Event numbers: images_per_s, seconds_left. Raises ShiftlabError as `Carrying.large` and for a source without a train split, Stopped when asked to stop.
+    Event numbers: images_per_s, seconds_left. Raises ShiftlabError as `Carrying.large` and for a source without a train split, Stopped when
+    asked to stop.
     """
     carrying.large()
     if not carrying.source.split("train"):
