@@ -101,8 +101,12 @@ class Runner:
                 shown = {self.results.progress: progress_html(seen)} if isinstance(seen, Progress) else self._result(values, seen)
                 yield shown
         except ShiftlabError as error:
-            session.failed = True
-            yield {self.controls.message: alert(str(error)), self.results.progress: ""}
+            yield {**self._refused(session, error), self.results.progress: ""}
+
+    def _refused(self, session: Session, error: ShiftlabError) -> Updates:
+        """What stands on the page until the next picture."""
+        session.failed = True
+        return {self.controls.message: alert(str(error))}
 
     def _follows(self, values: Values) -> bool:
         """Whether the preview follows the controls. Without a picture only the button has something to say: that there is none."""
@@ -133,7 +137,7 @@ class Runner:
             for pictures in strength_pictures(self.lab, plan, lambda: session.ticket == ticket):
                 yield {self.results.strip: gr.update(value=pictures, visible=True, selected_index=None), self.controls.message: ""}
         except ShiftlabError as error:
-            yield {self.controls.message: alert(str(error))}
+            yield self._refused(session, error)
 
     def _to_tune(self, values: Values) -> Updates:
         """What is missing is trained there: by the method itself, towards these prompts, or by one that tunes bases."""
@@ -146,7 +150,7 @@ class Runner:
                 check_prompts(values[c.reference], values[c.target], self.lab.clip)
                 given = {"reference_prompt": values[c.reference].strip(), "target_prompt": values[c.target].strip()}
         except ShiftlabError as error:
-            return {c.message: alert(str(error))}
+            return self._refused(values[self.session], error)
         if given and teacher == method and hasattr(plan.settings, "return_step"):
             given["return_step"] = plan.settings.return_step
         handed = ToTune(teacher, given, (plan.picture,))

@@ -35,8 +35,7 @@ class SegmentStep:
                     self.arms = gr.CheckboxGroup(
                         [(NAMES[arm], arm) for arm in SEGMENT_ARMS], value=["source", *TAUGHT], label="Segmenters",
                         info="“The one image” is the control: copies and crops of it as the target. “Carried scenes” keep their labels.",
-                        interactive=True,
-                        elem_id="oneshot-arms",
+                        interactive=True, elem_id="oneshot-arms",
                     )  # fmt: skip
                 with gr.Column(elem_classes="card run-card"):
                     self.start_button = gr.Button("Start", variant="primary", elem_id="oneshot-segment", elem_classes="in-card")

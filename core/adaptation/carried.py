@@ -19,12 +19,13 @@ from torch import Tensor
 from core.data.images import to_pils, whole_tensor
 from core.data.mask_classes import CLASSES_FILE
 from core.data.segmented import SegmentedImage, SegmentedSet
-from core.data.segmented_write import Scene, write_segmented
+from core.data.segmented_write import Scene, is_written, write_segmented
 from core.methods.datum_carry import CarrySettings, carry, recoloured
 from core.models.text_to_image import TextToImage
 from core.types import Context, ShiftlabError, StepEvent
 
 BATCH = 16  # scenes carried at once
+SPLIT = "train"  # of the source, and of what is made
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ def carry_scenes(carrying: Carrying, out: Path, context: Context) -> Iterator[St
     asked to stop.
     """
     carrying.large()
-    if not carrying.source.split("train"):
+    if not carrying.source.split(SPLIT):
         raise ShiftlabError("The source set has no train split, so there is nothing to carry. Draw a split first.")
     total = carrying.settings.scenes
-    missing = [k for k in range(total) if not _is_there(out, k)]
+    missing = [k for k in range(total) if not is_written(out, _name(k), SPLIT)]
     resumed = total - len(missing)
     yield StepEvent("carry", resumed, total, note=f"{resumed} of {total} scenes were there already." if resumed else "")
     began = time.perf_counter()
@@ -73,17 +74,12 @@ def carry_scenes(carrying: Carrying, out: Path, context: Context) -> Iterator[St
         yield StepEvent("carry", resumed + count, total, {"images_per_s": pace, "seconds_left": (len(missing) - count) / pace})
 
 
-def _is_there(out: Path, k: int) -> bool:
-    """The mask is written after the image."""
-    return (out / "masks" / "train" / f"{_name(k)}.png").is_file()
-
-
 def _name(k: int) -> str:
     return f"{k:05d}"
 
 
 def _scenes(carrying: Carrying, wanted: list[int], context: Context) -> Iterator[Scene]:
-    items, large = carrying.source.split("train"), torch.tensor(carrying.large())
+    items, large = carrying.source.split(SPLIT), torch.tensor(carrying.large())
     for begin in range(0, len(wanted), BATCH):
         places = wanted[begin : begin + BATCH]
         squares = [_square(carrying, items[k % len(items)], k) for k in places]
@@ -91,7 +87,7 @@ def _scenes(carrying: Carrying, wanted: list[int], context: Context) -> Iterator
         after = carry(carrying.model, carrying.personalised, x, carrying.target_prompt, carrying.settings, context).cpu()
         after = torch.where(torch.isin(masks, large)[:, None], after, recoloured(x, after))
         for k, image, mask in zip(places, to_pils(after), masks, strict=True):
-            yield Scene(_name(k), image, mask.numpy().astype(np.uint8), "train")
+            yield Scene(_name(k), image, mask.numpy().astype(np.uint8), SPLIT)
 
 
 def _square(carrying: Carrying, item: SegmentedImage, k: int) -> tuple[Tensor, Tensor]:

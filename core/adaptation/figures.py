@@ -13,8 +13,7 @@ from core.adaptation.results import DOMAINS, SHARES, band
 # Mid tones: each at least 3:1 against white and against near black.
 COLOURS = {  # of the arms of every comparison, in the order in which they are drawn
     "source": "#8a8580", "adapted": "#1f9a8f", "both": "#8b74d6", "audited": "#c98320", "one_shot": "#c98320", "generated": "#1f9a8f",
-    "carried": "#8b74d6",
-    "target": "#c2577e",
+    "carried": "#8b74d6", "target": "#c2577e",
 }  # fmt: skip
 NAMES = {
     "source": "source only", "adapted": "adapted", "both": "source and adapted", "audited": "adapted, audited",

@@ -28,8 +28,7 @@ class RareClasses:
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Crops (x `(count, 3, crop, crop)` in [-1, 1], y `(count, crop, crop)` uint8 class places)."""
-        crops = [self._one(generator) for _ in range(count)]
-        return as_floats(torch.stack([image for image, _ in crops])), torch.stack([mask for _, mask in crops])
+        return _stacked([self._one(generator) for _ in range(count)])
 
     def _one(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         if self.share is None:
@@ -59,13 +58,12 @@ def class_shares(counts: np.ndarray, temperature: float) -> Tensor:
 
 def labelled(scenes: Scenes, count: int, crop: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Crops of labelled pictures, all alike: (x `(count, 3, crop, crop)` in [-1, 1], y `(count, crop, crop)` uint8 class places)."""
-    crops = [cut(scenes, _any(len(scenes), generator), crop, generator) for _ in range(count)]
-    return as_floats(torch.stack([image for image, _ in crops])), torch.stack([mask for _, mask in crops])
+    return _stacked([cut(scenes, _any(len(scenes), generator), crop, generator) for _ in range(count)])
 
 
 def plain(scenes: Scenes, count: int, crop: int, generator: torch.Generator) -> Tensor:
     """Crops of unlabelled pictures, all alike: `(count, 3, crop, crop)` in [-1, 1]."""
-    return as_floats(torch.stack([cut(scenes, _any(len(scenes), generator), crop, generator)[0] for _ in range(count)]))
+    return labelled(scenes, count, crop, generator)[0]
 
 
 def cut(scenes: Scenes, place: int, crop: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -78,6 +76,10 @@ def cut(scenes: Scenes, place: int, crop: int, generator: torch.Generator) -> tu
     if _any(2, generator):
         image, mask = image.flip(-1), mask.flip(-1)
     return image, mask
+
+
+def _stacked(crops: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    return as_floats(torch.stack([image for image, _ in crops])), torch.stack([mask for _, mask in crops])
 
 
 def _any(count: int, generator: torch.Generator) -> int:

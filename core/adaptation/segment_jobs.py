@@ -6,7 +6,7 @@ Labelled sets are handed over as index files (`SegmentedSet.save`), for a job ou
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -94,20 +94,11 @@ class SegmentTask(Task):
         return same and before.source == self.source
 
     def _generated(self, folder: Path) -> SegmentedSet | None:
-        if self.images is None:
-            return None
-        index = folder / GENERATED_INDEX
-        if not index.is_file():
-            read_unlabelled(self.images).save(index)
-        return load_segmented(index)
+        return _indexed(folder / GENERATED_INDEX, lambda: read_unlabelled(self.images)) if self.images is not None else None
 
     def _carried(self, folder: Path) -> SegmentedSet | None:
-        if not is_carried(folder / CARRIED):
-            return None
-        index = folder / f"{CARRIED}.jsonl"
-        if not index.is_file():
-            read_segmented(folder / CARRIED).save(index)
-        return load_segmented(index)
+        carried = folder / CARRIED
+        return _indexed(folder / f"{CARRIED}.jsonl", lambda: read_segmented(carried)) if is_carried(carried) else None
 
     def _brought(self, folder: Path) -> Path | None:
         """The one-shot image in the run's folder, copied there at its first start. Raises ShiftlabError for what is no image."""
@@ -119,3 +110,10 @@ class SegmentTask(Task):
             shutil.copyfile(self.one_shot, unfinished := copy.with_name(f".{copy.name}"))
             unfinished.replace(copy)
         return copy
+
+
+def _indexed(index: Path, read: Callable[[], SegmentedSet]) -> SegmentedSet:
+    """The set as the run's index has it, which is written when it is first looked for."""
+    if not index.is_file():
+        read().save(index)
+    return load_segmented(index)

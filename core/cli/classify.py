@@ -87,10 +87,12 @@ def classify(values: dict[str, Any]) -> None:
         target=target_index, dropped=names, settings=settings,
     )  # fmt: skip
     told_to_end(in_foreground(task, out, out.name, Tools(Context(None, device=pick_device(values["device"])), METHODS, no_edits)))
-    for table in (accuracies(out), comparisons(out)):
-        if len(table):
-            print(percent(table).to_string(index=False), end="\n\n")
-    print(*(f"{sentence}\n" for sentence in doubts(accuracies(out))), sep="\n", end="")
+    table = accuracies(out)
+    for shown in (table, comparisons(out)):
+        if len(shown):
+            print(percent(shown).to_string(index=False), end="\n\n")
+    for sentence in doubts(table):
+        print(sentence, end="\n\n")
     print(*task.export(out, out / "report", f"{out.name}: {task.column}"), sep="\n")
 
 

@@ -52,7 +52,8 @@ SEGMENT_OPTIONS = [
     option("preset", Literal["streets", "paper"], "streets", "Settings to start from."),
     option("out", Path, Path("segmentation"), "Folder of the run and its report."),
     *SPLIT_OPTIONS,
-    *MODEL_OPTIONS,
+    option("precision", str | None, None, "auto, fp32 or bf16; else the environment's SHIFTLAB_PRECISION, else auto."),
+    *(given for given in MODEL_OPTIONS if given.name != "precision"),  # fp16 has no range for the gradients of a segmenter
 ]
 
 

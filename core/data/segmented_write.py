@@ -41,6 +41,11 @@ def write_segmented(folder: Path, scenes: Iterable[Scene], classes: MaskClasses)
     write_text(folder / CLASSES_FILE, _classes(classes))
 
 
+def is_written(folder: Path, name: str, split: str) -> bool:
+    """Whether `write_segmented` has written a labelled scene there: its mask comes after its image."""
+    return (folder / _place("masks", name, split)).is_file()
+
+
 def write_segmented_zip(path: Path, scenes: Iterable[Scene], classes: MaskClasses) -> Path:
     """The same as one ZIP, which appears whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,10 +77,13 @@ def indexed_mask(mask: np.ndarray, classes: MaskClasses) -> Image.Image:
 
 
 def _pictures(scene: Scene, classes: MaskClasses) -> Iterator[tuple[str, Image.Image]]:
-    way = f"{scene.split}/" if scene.split else ""
-    yield f"images/{way}{scene.name}.png", scene.image
+    yield _place("images", scene.name, scene.split), scene.image
     if scene.mask is not None:
-        yield f"masks/{way}{scene.name}.png", indexed_mask(scene.mask, classes)
+        yield _place("masks", scene.name, scene.split), indexed_mask(scene.mask, classes)
+
+
+def _place(kind: str, name: str, split: str) -> str:
+    return f"{kind}/{split}/{name}.png" if split else f"{kind}/{name}.png"
 
 
 def _classes(classes: MaskClasses) -> str:

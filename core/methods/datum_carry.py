@@ -8,14 +8,13 @@ are taken from the labelled picture again, in the colours that the walk gave the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from core.methods.fields import prompt, setting
-from core.methods.walks import locked, stop_if_asked
+from core.methods.walks import asked, locked
 from core.models.text_to_image import TextToImage
 from core.process.sampling import generate, invert, last
 from core.process.timesteps import paper_timesteps
@@ -62,8 +61,8 @@ def carry(
     def down(z: Tensor, t: Tensor) -> Tensor:
         return personalised.eps(z, t, after.expand(len(z), -1, -1))
 
-    z = last(_asked(invert(up, z, timesteps, model.schedule), context))
-    z = last(_asked(generate(down, z, timesteps, model.schedule), context))
+    z = last(asked(locked(invert(up, z, timesteps, model.schedule), context.lock), context))
+    z = last(asked(locked(generate(down, z, timesteps, model.schedule), context.lock), context))
     with context.lock:
         return model.to_images(z).clamp(-1.0, 1.0)
 
@@ -77,9 +76,3 @@ def recoloured(x: Tensor, like: Tensor) -> Tensor:
         (image.mean(dim=(-2, -1), keepdim=True), image.std(dim=(-2, -1), keepdim=True)) for image in (x, like)
     )
     return ((x - mean) / spread.clamp(min=LEAST_SPREAD) * to_spread + to_mean).clamp(-1.0, 1.0)
-
-
-def _asked(walk: Iterator[tuple[int, Tensor]], context: Context) -> Iterator[tuple[int, Tensor]]:
-    for step in locked(walk, context.lock):
-        stop_if_asked(context)
-        yield step

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from core.methods.datum_settings import CLASS, TOKEN, GenerateSettings
-from core.methods.walks import locked, stop_if_asked
+from core.methods.walks import asked, locked
 from core.models.text_to_image import TextToImage
 from core.process.noise import ItemNoise
-from core.process.sampling import generate
+from core.process.sampling import generate, last
 from core.process.timesteps import leading_timesteps
 from core.types import Context, ShiftlabError
 
@@ -66,11 +66,9 @@ def drawn_latents(
     model: TextToImage, prompts: Sequence[str], seeds: Sequence[int], steps: int, guidance: float, context: Context
 ) -> Tensor:
     """The same before they are decoded: `(B, C, h, w)`."""
-    start = z = ItemNoise(seeds, model.device).normal(model.latent_shape)
-    for _, lower in denoised(model, start, prompts, leading_timesteps(steps, model.schedule.num_steps), guidance, context.lock):
-        stop_if_asked(context)
-        z = lower
-    return z
+    start = ItemNoise(seeds, model.device).normal(model.latent_shape)
+    timesteps = leading_timesteps(steps, model.schedule.num_steps)
+    return last(asked(denoised(model, start, prompts, timesteps, guidance, context.lock), context))
 
 
 @torch.no_grad()

@@ -36,6 +36,13 @@ def stop_if_asked(context: Context) -> None:
         raise Stopped
 
 
+def asked(walk: Iterator[T], context: Context) -> Iterator[T]:
+    """The same walk, which ends with Stopped at the step after which the person or the job asked for it."""
+    for step in walk:
+        stop_if_asked(context)
+        yield step
+
+
 def retold(
     walk: Generator[S, None, T], tell: Callable[[S], StepEvent], then: Callable[[], None] = lambda: None
 ) -> Generator[StepEvent, None, T]:

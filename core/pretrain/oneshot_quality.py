@@ -4,8 +4,8 @@
 
 Segmenters learn labelled scenes by day. They adapt to each target from three different one-shot images: with copies and crops of the image
 (the control), with pictures that the text-to-image model, personalised on it, made from class prompts (DATUM), and with labelled scenes by
-day that this model carried to the target. All are measured on 200
-labelled scenes of the target, of streets that nothing else has seen. `--oracle` adds a segmenter that learned labelled target scenes.
+day that this model carried to the target. All are measured on 200 labelled scenes of the target, of streets that nothing else has seen.
+`--oracle` adds a segmenter that learned labelled target scenes.
 """
 
 from __future__ import annotations
