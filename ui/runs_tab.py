@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ui.events import QUIET, timer_of
 from ui.plots import loss_figure
 from ui.runs_show import ALL, NO_MATCH, NO_RUNS, STATE_CHOICES, compare_html, list_html, matching, run_html
 from ui.state import SESSION_SECONDS, Shared, ToEdit
+from ui.told import Told, Updates, Values
 from ui.tune_watch import age
 from ui.tuned_base import makes_base, use_as_base
 
@@ -27,17 +28,13 @@ element.addEventListener('click', event => {
   if (run) trigger('click', {id: run.dataset.id});
 });
 """
-Values = Mapping[Any, Any]
-Updates = dict[Any, Any]
 
 
 @dataclass
-class Looking:
-    """What one page's Runs tab shows. Changed in place."""
+class Looking(Told):
+    """Which run one page's Runs tab shows, and what that page was told. Changed in place."""
 
     id: str = ""
-    listed: Any = None
-    shown: Any = None
 
 
 def build(lab: Any, shared: Shared) -> None:
@@ -103,15 +100,14 @@ class RunsTab:
             looking.id = found[0].id if found else ""
         updates: Updates = {}
         listed = [(job.id, job.state, job.step if job.live else 0, job.id == looking.id) for job in found], bool(jobs)
-        if listed != looking.listed:
-            looking.listed = listed
+        if looking.new("list", listed):
             updates[self.list] = list_html(self.lab, found, looking.id) if found else NO_MATCH if jobs else NO_RUNS
         return {**updates, **self._detail(looking, jobs, values[self.against])} or {self.message: gr.skip()}
 
     def choose(self, values: Values, event: gr.EventData) -> Updates:
         """A click on the list."""
         looking: Looking = values[self.looking]
-        looking.id, looking.shown = str(event._data.get("id", "")), None
+        looking.id = str(event._data.get("id", ""))
         hidden = {self.confirm: gr.update(visible=False), self.message: "", self.against: None}
         return {**hidden, **self.refresh({**values, self.against: None})}
 
@@ -119,9 +115,8 @@ class RunsTab:
         job = next((job for job in jobs if job.id == looking.id), None)
         other = next((entry for entry in jobs if entry.id == against and entry is not job), None)
         shown = job and (job.id, job.state, job.step, job.message, other and (other.id, other.state, other.step), len(jobs))
-        if shown == looking.shown:
+        if not looking.new("run", shown):
             return {}
-        looking.shown = shown
         if job is None:
             return {self.card: gr.update(visible=False), self.curves: gr.update(visible=False)}
         choices = [("Compare with …", ""), *((f"{entry.name} · {age(entry.created)}", entry.id) for entry in jobs if entry is not job)]

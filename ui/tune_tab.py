@@ -38,7 +38,7 @@ class Seen:
     """What one page shows, so that only what changed is sent again. Changed in place."""
 
     id: str = ""
-    row: Any = None
+    told: str = ""  # of its progress, by the last answer that spoke of it
     choices: Any = None
     numbers: int = -1
     plotted: float = 0.0
@@ -70,7 +70,7 @@ class TuneTab:
             id = self.chooser.submit(values)
         except ShiftlabError as error:
             return {self.controls.message: alert(str(error))}
-        return {self.controls.message: "", **self.show(values[self.seen], id)}
+        return {self.controls.message: "", **self.show(values, id)}
 
     def estimate(self, values: Values) -> Updates:
         """Time and memory of what stands in the form; nothing where it cannot be read, for Start will say why."""
@@ -90,33 +90,40 @@ class TuneTab:
         """The run that is under way, else the newest."""
         jobs = self.trainings()
         job = next((job for job in jobs if job.live and job.state != "queued"), jobs[0] if jobs else None)
-        return self.show(values[self.seen], job.id if job else "") | self.chooser.new_sets(values)
+        return self.show(values, job.id if job else "") | self.chooser.new_sets(values)
 
     def trainings(self) -> list[Any]:
         """The jobs that train an edit, the newest first; the others have tabs of their own."""
         return [job for job in self.lab.list() if job.kind == "tune"]
 
     def choose_run(self, values: Values) -> Updates:
-        return self.show(values[self.seen], values[self.watch.run] or "")
+        return self.show(values, values[self.watch.run] or "")
 
-    def show(self, seen: Seen, id: str) -> Updates:
+    def show(self, values: Values, id: str) -> Updates:
         """Everything about another run."""
-        seen.__init__(id=id)
-        return self.poll(seen)
+        values[self.seen].__init__(id=id)
+        return self.poll(values)
 
     def tick(self, values: Values) -> Updates:
         """Every second: what changed since the last look."""
-        return self.poll(values[self.seen]) or {self.watch.progress: gr.skip()}
+        return self.poll(values) or {self.watch.progress: gr.skip()}
 
-    def poll(self, seen: Seen) -> Updates:
-        """Updates for what is not on the page yet; empty when nothing changed."""
+    def poll(self, values: Values) -> Updates:
+        """Updates for what is not on the page yet; empty when nothing changed.
+
+        A tick's answer and a button's go different ways, and the older one may come last. So the page says what it shows: where that is
+        not what was told last, all is told again.
+        """
+        seen: Seen = values[self.seen]
+        if values[self.watch.progress] != seen.told:
+            seen.__init__(id=seen.id)
         jobs = self.trainings()
         job = next((job for job in jobs if job.id == seen.id), None)
         updates = self._choices(seen, jobs, job)
-        row = job and (job.id, job.state, job.step, job.total, job.message, job.position, round(job.eta_s or 0))
-        if row != seen.row or seen.numbers < 0:
-            seen.row = row
-            updates |= {self.watch.progress: progress_html(job), **self._buttons(job)}
+        told = progress_html(job)
+        if told != seen.told:
+            seen.told = told
+            updates |= {self.watch.progress: told, **self._buttons(job)}
             updates |= {self.watch.log: log_tail(job), self.watch.log_fold: gr.update(visible=job is not None)}
             updates |= self._pictures(seen, job)
         elif job is not None and seen.plotted and job.live:
@@ -168,9 +175,8 @@ class TuneTab:
             try:
                 what(seen.id)
             except ShiftlabError as error:
-                return {self.controls.message: alert(str(error)), **self.poll(seen)}
-            seen.row = None
-            return {self.controls.message: "", **self.poll(seen)}
+                return {self.controls.message: alert(str(error)), **self.poll(values)}
+            return {self.controls.message: "", **self.poll(values)}
 
         return handler
 
@@ -206,11 +212,11 @@ class TuneTab:
         self._on(w.as_base.click, self.as_base)
         cleared = w.try_it.click(lambda: None, None, shared.to_edit, **QUIET)
         self._on(cleared.then, self.try_it)  # cleared first, so that the same edit tried twice is a change as well
-        self.timer.tick(self.tick, {self.seen}, self.watch.outputs(), queue=False, **QUIET)
+        self.timer.tick(self.tick, {self.seen, self.watch.progress}, self.watch.outputs(), queue=False, **QUIET)
 
     def _inputs(self) -> set[Any]:
         shared = self.shared
-        return {self.seen, self.watch.run, shared.source, shared.target, shared.to_tune, *self.controls.inputs()}
+        return {self.seen, self.watch.run, self.watch.progress, shared.source, shared.target, shared.to_tune, *self.controls.inputs()}
 
     def _outputs(self) -> list[Any]:
         c, shared = self.controls, self.shared

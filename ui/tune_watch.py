@@ -61,7 +61,7 @@ def progress_html(job: Any | None) -> str:
     tone = "message bad" if job.state in ("failed", "interrupted") else "message"
     message = f'<p class="{tone}">{escape(job.message)}</p>' if job.message else ""
     return (
-        f'<div class="job is-{job.state}"><div class="job-head"><b>{escape(job.name)}</b>{pill(job.state)}'
+        f'<div class="job is-{job.state}" data-run="{escape(job.id)}"><div class="job-head"><b>{escape(job.name)}</b>{pill(job.state)}'
         f'<span class="told">{facts}</span></div>'
         f'<div class="job-bar" role="progressbar" aria-valuenow="{share:.0f}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-label="progress"><span style="width:{share:.1f}%"></span></div>{message}</div>'

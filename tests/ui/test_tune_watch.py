@@ -16,6 +16,7 @@ class Row:
     """As much of a job's row as is shown."""
 
     folder: Path
+    id: str = "one"
     name: str = "a <b>bold</b> name"
     state: str = "running"
     step: int = 12
