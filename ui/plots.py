@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import plotly.graph_objects as go
 
 # Mid tones: each at least 3:1 against white and against near black.
-TEAL, AMBER, VIOLET, GREY = "#1f9a8f", "#c98320", "#8b74d6", "#8a8580"
+TEAL, AMBER, VIOLET, GREY, BLUE, ROSE = "#1f9a8f", "#c98320", "#8b74d6", "#8a8580", "#4a8bd0", "#cf6a8c"
 GRID = "rgba(138, 133, 128, 0.22)"
-TERMS = {"loss": ("loss", TEAL), "clip": ("direction", AMBER), "l1": ("L1", VIOLET), "identity": ("identity", GREY)}
+TERMS = {
+    "loss": ("loss", TEAL), "clip": ("direction", AMBER), "l1": ("L1", VIOLET), "identity": ("identity", GREY),
+    "patches": ("patches", BLUE), "pairs": ("pairs", ROSE),
+}  # fmt: skip
+ARM = "train on "  # begins the phases of a run that trains several networks, one after the other
+TONES = (TEAL, AMBER, VIOLET, GREY, BLUE, ROSE)
 SMOOTHING = 0.9  # of the exponential mean
 FEW = 8  # below so many points there is nothing to smooth
 MOST_POINTS = 600  # a curve; more are thinned, or a night's training would send megabytes each second
@@ -19,28 +25,29 @@ MOST_POINTS = 600  # a curve; more are thinned, or a night's training would send
 def loss_figure(rows: Iterable[dict[str, Any]], run: str, other: tuple[str, Iterable[dict[str, Any]]] | None = None) -> go.Figure:
     """Loss curves of a run: raw and faint, smoothed and strong; with `other` (name, rows) only the losses of both, for comparison.
 
-    rows: those of stats.jsonl. The zoom stays as long as `run` is the same.
+    rows: those of stats.jsonl. A run that trains several networks has a curve for each. The zoom stays as long as `run` is the same.
     """
     figure = go.Figure()
     train = _training(rows)
     if other is None:
         for key, (name, colour) in TERMS.items():
-            _add_curve(figure, [(row["step"], row[key]) for row in train if key in row], name, colour, strong=key == "loss")
+            _add_curve(figure, _points((row for row in train if row["phase"] == "train"), key), name, colour, strong=key == "loss")
+        for arm, colour in zip(_arms(train), cycle(TONES), strict=False):
+            _add_curve(figure, _points((row for row in train if row["phase"] == ARM + arm), "loss"), arm, colour, strong=True)
     else:
-        _add_curve(figure, [(row["step"], row["loss"]) for row in train if "loss" in row], run, TEAL, strong=True)
+        _add_curve(figure, _points(train, "loss"), run, TEAL, strong=True)
         name, rows = other
-        _add_curve(figure, [(row["step"], row["loss"]) for row in _training(rows) if "loss" in row], name, AMBER, strong=True)
+        _add_curve(figure, _points(_training(rows), "loss"), name, AMBER, strong=True)
     return _styled(figure, run)
 
 
 def curve_figure(x: Sequence[float], lines: Mapping[str, Sequence[float]], marks: Mapping[str, tuple[float, float]]) -> go.Figure:
     """Perceptual distances over timesteps. lines: by name, over x; marks: by name, (x, y) of a point where a line is to be read."""
     figure = go.Figure()
-    tones = (TEAL, AMBER, VIOLET, GREY)
-    for (name, values), colour in zip(lines.items(), tones, strict=False):
+    for (name, values), colour in zip(lines.items(), TONES, strict=False):
         line = {"color": colour, "width": 2.5}
         figure.add_scatter(x=list(x), y=list(values), name=name, mode="lines", line=line, hovertemplate="%{y:.2f}")
-    for (name, (at, level)), colour in zip(marks.items(), tones, strict=False):
+    for (name, (at, level)), colour in zip(marks.items(), TONES, strict=False):
         figure.add_scatter(x=[at, at, 0], y=[0, level, level], name=name, mode="lines", hoverinfo="skip", showlegend=False,
                            line={"color": colour, "width": 1, "dash": "dot"})  # fmt: skip
         figure.add_annotation(x=at, y=level, text=f"{name} {at:g}", showarrow=False, xanchor="left", yanchor="bottom", xshift=4)
@@ -64,7 +71,16 @@ def thin(points: Sequence[tuple[int, float]], most: int = MOST_POINTS) -> list[t
 
 
 def _training(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for row in rows if row.get("phase") == "train"]
+    return [row for row in rows if row.get("phase") == "train" or row.get("phase", "").startswith(ARM)]
+
+
+def _arms(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What the networks of a run learned from, in order."""
+    return list(dict.fromkeys(row["phase"].removeprefix(ARM) for row in rows if row["phase"].startswith(ARM)))
+
+
+def _points(rows: Iterable[dict[str, Any]], key: str) -> list[tuple[int, float]]:
+    return [(row["step"], row[key]) for row in rows if key in row]
 
 
 def _add_curve(figure: go.Figure, points: list[tuple[int, float]], name: str, colour: str, strong: bool) -> None:

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from core.adaptation.jobs import ADAPTED
+from core.adaptation.oneshot_jobs import GENERATED
 from core.jobs.export import card_of
 from ui.forms import label_of
 from ui.methods import about
@@ -56,12 +58,17 @@ def _progress(job: Any) -> str:
 
 
 def last_picture(lab: Any, job: Any) -> str:
-    """The newest first sample as a data URI; empty where nothing was drawn."""
+    """The newest first sample, else the first picture of a set that the run made, as a data URI; empty where nothing was drawn."""
     strip = lab.sample_strip(job.id)
-    if not strip or not strip[-1][1]:
+    path = strip[-1][1][0] if strip and strip[-1][1] else _first_made(job.folder)
+    if path is None:
         return ""
-    path = strip[-1][1][0]
     return data_uri(str(path), path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+def _first_made(folder: Path) -> Path | None:
+    """Whichever comes first: a set may have 100,000."""
+    return next((picture for made in (GENERATED, ADAPTED) for picture in (folder / made).rglob("*.png")), None)
 
 
 def run_html(lab: Any, job: Any) -> str:

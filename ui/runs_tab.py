@@ -133,11 +133,11 @@ class RunsTab:
         }
 
     def _curves(self, job: Any, other: Any | None) -> Updates:
-        rows = self.lab.events(job.id)
         beside = (other.name, self.lab.events(other.id)) if other else None
-        if not rows and not beside:
+        figure = loss_figure(self.lab.events(job.id), job.name if beside else job.id, beside)
+        if not figure.data:  # nothing of this was training
             return {self.curves: gr.update(visible=False)}
-        return {self.curves: gr.update(visible=True), self.plot: loss_figure(rows, job.name if beside else job.id, beside)}
+        return {self.curves: gr.update(visible=True), self.plot: figure}
 
     def _zip(self, job: Any) -> Path:
         """Where Gradio serves files from."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from core.methods import METHODS
-from ui.runs_show import ALL, STATE_CHOICES, compare_html, list_html, matching, run_html
+from ui.runs_show import ALL, STATE_CHOICES, compare_html, last_picture, list_html, matching, run_html
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,11 @@ def test_settings_stand_under_their_titles_and_differences_first(tmp_path):
 @pytest.mark.parametrize("method", ["diffusionclip", "gone"])
 def test_a_run_of_a_method_that_is_gone_is_still_shown(tmp_path, method):
     assert "return" in run_html(Lab(), Row(tmp_path, method=method)).casefold()
+
+
+def test_a_set_that_was_made_stands_for_its_run(tmp_path):
+    job = Row(tmp_path)
+    assert last_picture(Lab(), job) == ""
+    (tmp_path / "adapted" / "images").mkdir(parents=True)
+    Image.new("RGB", (8, 8), "teal").save(tmp_path / "adapted" / "images" / "00000.png")
+    assert last_picture(Lab(), job).startswith("data:image/jpeg")
