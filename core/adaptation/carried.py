@@ -1,7 +1,7 @@
 """Labelled source scenes carried to the target, written as a labelled set: what a segmenter can learn from as if the target had labels.
 
-Squares of the model's size are cut from the training scenes in turn, carried (core/methods/datum_carry.py), and what belongs to no large
-class is pasted back, recoloured. Picture k depends on the source, the models, the settings and k alone.
+Squares of the model's size are cut from the training scenes in turn and carried (core/methods/datum_carry.py), their edges kept. Picture k
+depends on the source, the models, the settings and k alone.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from core.data.images import to_pils, whole_tensor
 from core.data.mask_classes import CLASSES_FILE
 from core.data.segmented import SegmentedImage, SegmentedSet
 from core.data.segmented_write import Scene, is_written, write_segmented
-from core.methods.datum_carry import CarrySettings, carry, recoloured
+from core.methods.datum_carry import CarrySettings, carry, edged, recoloured
 from core.models.text_to_image import TextToImage
+from core.process.seeds import seed_of
 from core.types import Context, ShiftlabError, StepEvent
 
 BATCH = 16  # scenes carried at once
@@ -79,15 +80,21 @@ def _name(k: int) -> str:
 
 
 def _scenes(carrying: Carrying, wanted: list[int], context: Context) -> Iterator[Scene]:
-    items, large = carrying.source.split(SPLIT), torch.tensor(carrying.large())
+    items, settings = carrying.source.split(SPLIT), carrying.settings
     for begin in range(0, len(wanted), BATCH):
         places = wanted[begin : begin + BATCH]
         squares = [_square(carrying, items[k % len(items)], k) for k in places]
-        x, masks = torch.stack([image for image, _ in squares]), torch.stack([mask for _, mask in squares])
-        after = carry(carrying.model, carrying.personalised, x, carrying.target_prompt, carrying.settings, context).cpu()
-        after = torch.where(torch.isin(masks, large)[:, None], after, recoloured(x, after))
-        for k, image, mask in zip(places, to_pils(after), masks, strict=True):
+        x = torch.stack([image for image, _ in squares])
+        after = edged(carry(carrying.model, carrying.personalised, x, carrying.target_prompt, settings, context).cpu(), x)
+        own = settings.contrast * torch.tensor([_share(k) for k in places])[:, None, None, None]
+        after = torch.lerp(after, recoloured(x, after), own)
+        for k, image, (_, mask) in zip(places, to_pils(after), squares, strict=True):
             yield Scene(_name(k), image, mask.numpy().astype(np.uint8), SPLIT)
+
+
+def _share(k: int) -> float:
+    """Of picture k, from 0 to 1."""
+    return float(torch.rand((), generator=torch.Generator().manual_seed(seed_of(k, 1))))
 
 
 def _square(carrying: Carrying, item: SegmentedImage, k: int) -> tuple[Tensor, Tensor]:

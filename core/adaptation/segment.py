@@ -3,8 +3,8 @@
 - *source*: labelled source scenes only;
 - *one_shot*: self-training with copies and crops of the one target image as its target set, the control;
 - *generated*: self-training with the images that a model personalised on this one image made (DATUM, Benigmim et al., CVPRW 2023);
-- *carried*: learns from labelled source scenes that this model carried to the target as well (carried.py), while it teaches itself on the
-  one image as the control does;
+- *carried*: learns from labelled source scenes that this model carried to the target as well (carried.py); where the settings say so, it
+  also teaches itself on the one image as the control does;
 - *target*: supervised on labelled target scenes, the oracle, where there are any.
 
 A run's folder gets pixels/, segmenters/<arm>-<seed>/, and measured/<arm>-<seed>.safetensors, which is written last: where it is, this one
@@ -40,7 +40,7 @@ from core.types import Context, ShiftlabError, StepEvent
 
 SegmentArm = Literal["source", "one_shot", "generated", "carried", "target"]
 SEGMENT_ARMS: tuple[SegmentArm, ...] = ("source", "one_shot", "generated", "carried", "target")
-TAUGHT = {"one_shot": "one_shot", "generated": "generated", "carried": "one_shot"}  # arms that teach themselves: on what
+TAUGHT = {"one_shot": "one_shot", "generated": "generated", "carried": "one_shot"}  # arms that teach themselves (the last: if told to)
 FURTHEST = tuple(reversed(TAUGHT))  # of what is there the first is told in a sentence
 SHOWN = 4  # scenes whose predictions are shown at each measurement
 Parts = dict[str, Scenes]
@@ -151,8 +151,9 @@ def small_places(domains: SegmentDomains) -> tuple[int, ...]:
 
 def _lesson(arm: SegmentArm, parts: Parts, settings: SegmentSettings, small: tuple[int, ...]) -> Lesson:
     tests = {domain: parts[f"{domain} test"] for domain in ("source", "target") if f"{domain} test" in parts}
-    source, target = parts["target train" if arm == "target" else "source train"], parts[TAUGHT[arm]] if arm in TAUGHT else None
-    carried = parts["carried"] if arm == "carried" else None
+    source, carried = parts["target train" if arm == "target" else "source train"], parts["carried"] if arm == "carried" else None
+    teaches = arm in TAUGHT and (arm != "carried" or settings.carried_teaches)
+    target = parts[TAUGHT[arm]] if teaches else None
     check_crop(source, settings.crop, f"the labelled pictures of {arm!r}")
     if target is not None:
         check_crop(target, settings.crop, "the generated images" if arm == "generated" else "the one-shot image")

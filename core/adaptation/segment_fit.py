@@ -48,8 +48,13 @@ class Lesson:
     carried: Scenes | None = None
     small: tuple[int, ...] = ()
 
+    @property
+    def adapts(self) -> bool:
+        """Whether it begins where a source-only segmenter ended, or could."""
+        return self.target is not None or self.carried is not None
+
     def updates(self, settings: SegmentSettings) -> int:
-        return settings.iterations if self.target is None else settings.adapt_iterations
+        return settings.adapt_iterations if self.adapts else settings.iterations
 
 
 class SegmentTraining:
@@ -58,7 +63,7 @@ class SegmentTraining:
     def __init__(self, lesson: Lesson, found: Segmenter, settings: SegmentSettings, seed: int) -> None:
         self.lesson, self.found, self.settings, self.seed = lesson, found, settings, seed
         self.total, self.step = lesson.updates(settings), 0
-        self.rate = settings.learning_rate if lesson.target is None else settings.adapt_rate
+        self.rate = settings.adapt_rate if lesson.adapts else settings.learning_rate
         network = copy.deepcopy(found.network).requires_grad_(False).eval()
         self.teacher = Segmenter(network, found.classes, found.device, found.dtype)
         self.optimizer = torch.optim.AdamW(groups(found.network, settings), self.rate, fused=True)
@@ -97,7 +102,7 @@ class SegmentTraining:
 
     def _with_carried(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Half of the labelled crops replaced by carried ones, onto which all of their small classes are pasted, and half of the others,
-        in the carried colours: what is carried is blurred, and rare classes are rare there.
+        in the carried colours: what is small melted on the way, and rare classes are rare there.
         """
         if self.lesson.carried is None:
             return x, y

@@ -37,6 +37,12 @@ class SegmentSettings(Settings):
     warm_up: int = setting(100, "Warm-up", "Updates until the full rate is reached, which falls to 0.", ge=0, le=10_000, more=True)
     weight_decay: float = setting(0.01, "Weight decay", "Of AdamW.", ge=0, le=1, more=True)
     average: float = setting(0.99, "Average", "Most that the teacher keeps of itself in an update.", ge=0, lt=1, more=True)
+    carried_teaches: bool = setting(
+        True,
+        "Carried scenes and self-training",
+        "The arm of carried scenes teaches itself on the one image as well: at night it gains by it, in fog it loses.",
+        more=True,
+    )
     confidence: float = setting(
         0.968, "Confidence", "Probability from which a pixel counts as sure; the share of sure ones weighs a batch.", ge=0, le=1, more=True
     )
@@ -57,7 +63,9 @@ class SegmentSettings(Settings):
     seed: int = setting(0, "First seed", "The others count on.", ge=0, step=1, more=True)
 
 
-OF_ADAPTATION = {"adapt_iterations", "adapt_rate", "start", "seeds", "confidence", "jitter", "blur"}  # of which source only knows nothing
+OF_ADAPTATION = {  # of which source only knows nothing
+    "adapt_iterations", "adapt_rate", "start", "seeds", "carried_teaches", "confidence", "jitter", "blur",
+}  # fmt: skip
 PAPER: dict[str, Any] = {
     "height": 512, "crop": 512, "iterations": 40_000, "adapt_iterations": 40_000, "start": "own", "seeds": 3, "measure_every": 4000,
     "batch_size": 2, "learning_rate": 6e-5, "adapt_rate": 6e-5, "head_factor": 10.0, "warm_up": 1500, "average": 0.999,

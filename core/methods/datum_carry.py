@@ -2,8 +2,8 @@
 
 DATUM's pictures (Benigmim et al., CVPRW 2023) have no labels, and its segmenter must teach itself on them. Here the two walks of DDIB (Su
 et al., ICLR 2023) are those of one model before and after it learned the target, each with its own prompt: up by DDIM inversion with the
-model as it was, down with the personalised one. What is large stays where it was, as sky and road do. What is small melts, so its pixels
-are taken from the labelled picture again, in the colours that the walk gave the rest (`recoloured`).
+model as it was, down with the personalised one. What is large stays where it was, as sky and road do, but its edges blur, and what is
+small melts. So the walk's colours are laid along the edges of the labelled picture (`edged`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from kornia.filters import guided_blur
 from torch import Tensor
 
 from core.methods.fields import prompt, setting
@@ -22,6 +23,8 @@ from core.types import Context, Settings
 
 LARGE = "road, sidewalk, building, wall, fence, vegetation, terrain, sky"  # Cityscapes' classes without a shape of their own
 LEAST_SPREAD = 1e-3  # of a channel, below which a picture has one colour
+REACH = 8  # a picture's side has so many radii of the guided filter
+FLAT = 0.01  # its ε, a variance: what varies less is smoothed
 
 
 class CarrySettings(Settings):
@@ -36,8 +39,16 @@ class CarrySettings(Settings):
     )  # fmt: skip
     steps: int = setting(20, "Steps", "Network calls on the way up, and as many down.", ge=2, le=500, unit="steps", step=1)
     scene_prompt: str = prompt("a photo of an urban scene", "Prompt of scenes", "What they show, in words that the model knows.")
+    contrast: float = setting(
+        0.0,
+        "Own contrast",
+        "A scene keeps up to this share of its own contrast, in the carried colours, some more, some less: for fog, where near things do.",
+        ge=0,
+        le=1,
+        step=0.05,
+    )
     large: str = setting(
-        LARGE, "Large classes", "They are carried. All others are pasted back, in the carried colours.", max_length=1000, more=True
+        LARGE, "Large classes", "All others are pasted into carried crops as well, in the carried colours.", max_length=1000, more=True
     )
 
     def large_classes(self) -> tuple[str, ...]:
@@ -65,6 +76,14 @@ def carry(
     z = last(asked(locked(generate(down, z, timesteps, model.schedule), context.lock), context))
     with context.lock:
         return model.to_images(z).clamp(-1.0, 1.0)
+
+
+def edged(carried: Tensor, x: Tensor) -> Tensor:
+    """The colours of `carried` along the edges of x: in each window the picture that is linear in x and nearest to `carried`.
+
+    Both `(B, 3, H, W)` in [-1, 1], as is the result. He et al., "Guided Image Filtering" (ECCV 2010), equations 19 to 21.
+    """
+    return guided_blur(x, carried, 2 * (min(x.shape[-2:]) // REACH) + 1, FLAT).clamp(-1.0, 1.0)
 
 
 def recoloured(x: Tensor, like: Tensor) -> Tensor:
