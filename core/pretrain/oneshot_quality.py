@@ -41,6 +41,7 @@ from core.worlds import streets as world
 from core.worlds.labelled_streets import draw_scenes
 
 DAY_SEED, TARGET_SEED, SHOT_SEED = 970_001, 975_001, 980_001  # streets that no recipe draws, and others for each use
+ARMS = ("one_shot", "generated", "carried")  # beside source only
 CLASSES = ("traffic light", "traffic sign", "person", "rider", "car", "bus")  # the paper's thing classes, as far as there are such here
 # The preset for the embedded model
 TUNE = {"learning_rate": 2e-3, "batch_size": 4, "rank": 16, "layers": "all", "short_side": 72, "sample_steps": 10}
@@ -49,7 +50,8 @@ INTRO = """# One target image, a street, and a segmenter that learns it
 
 `{command}`, on {device}. Source: {train} labelled scenes by day. Each target is known by one image; {shots} different ones were taken, one
 after the other. mIoU in % on {test} labelled scenes of the target: the mean over the one-shot images, the standard deviation over them
-({seeds} seed(s) of a segmenter each), and the least and greatest. Per image {images} pictures were generated, from checkpoint {used}.
+({seeds} seed(s) of a segmenter each), and the least and greatest. The model that generates and carries is checkpoint {used}; DATUM learned
+{images} pictures an image.
 """
 
 
@@ -75,28 +77,33 @@ def generated(domain: str, place: int, shot: Path, options: argparse.Namespace, 
     """The folder of pictures made from one image: the one that was given, or DATUM's, made now as far as it is missing."""
     if options.generated is not None:
         return (options.generated / f"{domain}-{place}").resolve()
-    tune = DatumTune(steps=options.personalise_steps, checkpoint_every=options.used, **{**TUNE, **json.loads(options.tune)})
-    folder = options.work / f"{domain}-{place}-personalise"
-    if options.used not in dict(kept_checkpoints(folder)):
-        run(PersonaliseTask(images=(shot,), name=f"{domain} {place}", settings=tune), folder, context)
-    weights = dict(kept_checkpoints(folder))[options.used]
+    weights = personalised(domain, place, shot, options, context)
     table = tuple((name, options.images // len(CLASSES)) for name in CLASSES)
     settings = GenerateSettings(**{**GENERATE, **json.loads(options.generate)})
-    task = GenerateTask(table=table, weights=weights.resolve(), settings=settings, compared=0)
+    task = GenerateTask(table=table, weights=weights, settings=settings, compared=0)
     run(task, options.work / f"{domain}-{place}-generate", context)
     return (options.work / f"{domain}-{place}-generate" / GENERATED).resolve()
+
+
+def personalised(domain: str, place: int, shot: Path, options: argparse.Namespace, context: Context) -> Path:
+    """The weights of the model as it learned one image, now if it has not yet."""
+    folder = options.work / f"{domain}-{place}-personalise"
+    if options.used not in dict(kept_checkpoints(folder)):
+        tune = DatumTune(steps=options.personalise_steps, checkpoint_every=options.used, **{**TUNE, **json.loads(options.tune)})
+        run(PersonaliseTask(images=(shot,), name=f"{domain} {place}", settings=tune), folder, context)
+    return dict(kept_checkpoints(folder))[options.used].resolve()
 
 
 def adapted(domain: str, place: int, source: Path, options: argparse.Namespace, context: Context) -> Path:
     """The folder of the comparison for one image of one target."""
     shot = shot_image(domain, place, options.work)
     target = labelled_scenes(domain, TARGET_SEED, 0, options.test, options.work)
-    images = generated(domain, place, shot, options, context)
-    weights = dict(kept_checkpoints(options.work / f"{domain}-{place}-personalise")).get(options.used)
-    arms = ("source", "one_shot", "generated", *(("carried",) if weights is not None else ()))
+    images = generated(domain, place, shot, options, context) if "generated" in options.arms else None
+    weights = personalised(domain, place, shot, options, context) if "carried" in options.arms and options.generated is None else None
+    arms = ("source", *(arm for arm in ARMS if arm in options.arms and (arm != "carried" or weights is not None)))
     task = SegmentTask(
         source=source, one_shot=shot, images=images, target=target, arms=arms, settings=settings_of(options),
-        weights=weights and weights.resolve(), carry=CarrySettings(**json.loads(options.carry)), earlier=(options.work / DAY).resolve(),
+        weights=weights, carry=CarrySettings(**json.loads(options.carry)), earlier=(options.work / DAY).resolve(),
     )  # fmt: skip
     folder = options.work / f"{domain}-{place}-segment"
     run(task, folder, context)
@@ -176,6 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     others = [domain for domain in world.DOMAINS if domain != "day"]
     parser.add_argument("--targets", nargs="+", choices=others, default=["night", "fog"], help="weathers to adapt to")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="what is compared with source only")
     parser.add_argument("--shots", type=int, default=3, help="one-shot images of each target, one after the other")
     parser.add_argument("--train", type=int, default=1500, help="labelled scenes by day")
     parser.add_argument("--test", type=int, default=200, help="labelled scenes to measure on, by day and of each target")

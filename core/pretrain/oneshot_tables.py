@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -57,9 +58,10 @@ def verdict(values: pd.DataFrame) -> str:
 
 
 def _against(means: pd.Series, arm: str, name: str) -> str:
-    gain, lead = means[arm] - means["source"], means[arm] - means["one_shot"]
-    reached = "reached" if gain >= GOAL and lead > 0 else "missed"
-    return f"{name}: {gain:+.1f} points over source only (goal +{GOAL}), {lead:+.1f} over the one-image control (goal above 0): {reached}."
+    gain, lead = means[arm] - means["source"], means[arm] - means.get("one_shot", math.nan)
+    reached = "reached" if gain >= GOAL and not lead <= 0 else "missed"
+    over = f", {lead:+.1f} over the one-image control (goal above 0)" if not math.isnan(lead) else ""
+    return f"{name}: {gain:+.1f} points over source only (goal +{GOAL}){over}: {reached}."
 
 
 def classes_table(folders: list[Path]) -> pd.DataFrame:

@@ -21,7 +21,7 @@ def options_of(tmp_path, **more) -> argparse.Namespace:
     return argparse.Namespace(**{**dict(
         targets=["fog"], shots=1, train=4, test=3, seeds=1, images=6, personalise_steps=2, used=1, tune=json.dumps({"sample_steps": 2}),
         generate=json.dumps({"steps": 2}), carry=json.dumps({"scenes": 3, "steps": 2}), segment=json.dumps(segment), generated=None,
-        oracle=True, threads=None,
+        oracle=True, threads=None, arms=["one_shot", "generated", "carried"],
         checkpoints=tmp_path / "checkpoints", work=tmp_path / "work", out=tmp_path / "streets.md",
     ), **more})  # fmt: skip
 
@@ -41,6 +41,15 @@ def test_the_proof_from_one_image_to_its_table(tmp_path):
     made = {path: path.stat().st_mtime_ns for path in options.work.rglob("*.safetensors")}
     prove(options)
     assert {path: path.stat().st_mtime_ns for path in options.work.rglob("*.safetensors")} == made
+
+
+def test_some_arms_alone(tmp_path):
+    write_text_to_image(tmp_path / "checkpoints" / "streets")
+    options = options_of(tmp_path, oracle=False, arms=["carried"])
+    prove(options)
+    text = options.out.read_text(encoding="utf-8")
+    assert "carried scenes" in text and "DATUM:" not in text and "control" not in text
+    assert not (options.work / "fog-0-generate").exists()
 
 
 def test_without_a_model_it_takes_what_is_given(tmp_path):
