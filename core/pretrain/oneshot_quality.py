@@ -23,7 +23,7 @@ from core.adaptation.jobs import in_foreground
 from core.adaptation.oneshot_jobs import GENERATED, GenerateTask, PersonaliseTask, kept_checkpoints
 from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.segment_results import mious
-from core.adaptation.segment_settings import SegmentSettings
+from core.adaptation.segment_settings import OF_ADAPTATION, SegmentSettings
 from core.data.images import to_pil
 from core.data.png import write_png
 from core.data.segmented import read_segmented
@@ -111,9 +111,10 @@ def adapted(domain: str, place: int, source: Path, options: argparse.Namespace, 
 
 
 def source_only(source: Path, options: argparse.Namespace, context: Context) -> Path:
-    """The folder of the source-only segmenters, trained once for all targets."""
-    folder = options.work / DAY
-    run(SegmentTask(source=source, arms=("source",), settings=settings_of(options)), folder, context)
+    """The folder of the source-only segmenters, trained once for all targets and ways to adapt."""
+    folder, settings = options.work / DAY, settings_of(options)
+    own = SegmentSettings(**settings.model_dump(exclude=OF_ADAPTATION), seeds=settings.seeds)
+    run(SegmentTask(source=source, arms=("source",), settings=own), folder, context)
     return folder
 
 
