@@ -75,6 +75,8 @@ class AdaptTab:
     def tick(self, values: Values) -> Updates:
         """Every second: what jobs and sets have changed. That is nothing of the edit's form, which is large and stays out of it."""
         seen: Seen = values[self.seen]
+        for line in self._lines():
+            line.read(values, seen)
         chain = self.chain(seen)
         updates = {} if seen.step == "edit" else self._shown(seen, chain, values)
         return {**updates, **self._rail(seen, chain)} or {self.message: gr.skip()}
@@ -167,7 +169,8 @@ class AdaptTab:
         self._jobs(self.compare.line, lambda chain: chain.classify)
         self._on(self.compare.next.click, self.opens("report"))
         polled = [self.rail, self.message, *(part for key, step in self.steps.items() if key != "edit" for part in step.outputs())]
-        self.timer.tick(self.tick, {self.seen, self.run.order, self.compare.metric}, polled, queue=False, **QUIET)
+        asked = {self.seen, self.run.order, self.compare.metric, *(line.html for line in self._lines())}
+        self.timer.tick(self.tick, asked, polled, queue=False, **QUIET)
 
     def _wire_set(self) -> None:
         s = self.set
@@ -204,6 +207,9 @@ class AdaptTab:
         for part in audit.form.outputs():
             self._on(part.release, self.with_chain(audit.move), audit.form.inputs(), trigger_mode="always_last")
         self._on(r.next.click, self.opens("classifier"))
+
+    def _lines(self) -> list[JobLine]:
+        return [self.set.shares.line, self.run.line, self.run.audit.line, self.compare.line]
 
     def _jobs(self, line: JobLine, job: Callable[[Chain], Any]) -> None:
         """Cancel and Resume of a step's job."""

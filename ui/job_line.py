@@ -22,7 +22,7 @@ class JobLine:
     """prefix: of the elem_ids; find: the step's job, from a chain."""
 
     def __init__(self, lab: Any, prefix: str) -> None:
-        self.lab, self.prefix = lab, prefix
+        self.lab, self._name = lab, f"{prefix} job"
         self.html = gr.HTML("", elem_id=f"{prefix}-progress", elem_classes="plain")
         with gr.Row(elem_classes="job-buttons", visible=False) as self.row:
             self.cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0, visible=False, elem_id=f"{prefix}-cancel")
@@ -31,15 +31,20 @@ class JobLine:
     def outputs(self) -> list[Any]:
         return [self.html, self.row, self.cancel, self.resume]
 
+    def read(self, values: Values, seen: Told) -> None:
+        """Notes what the page shows, where `values` has it: what an older answer has painted over is told again."""
+        if self.html in values:
+            seen.shows(self._name, values[self.html] or "")
+
     def show(self, job: Any, seen: Told) -> Updates:
         """What is not on the page yet."""
-        row = job and (job.id, job.state, job.step, job.total, job.message, job.position, round(job.eta_s or 0))
-        if not seen.new(f"{self.prefix} job", row):
+        html = line_html(job) if job else ""
+        if not seen.new(self._name, html):
             return {}
         state = job.state if job else ""
         stoppable, resumable = state in ("queued", "running"), bool(job and job.resumable)
         return {
-            self.html: line_html(job) if job else "",
+            self.html: html,
             self.row: gr.update(visible=stoppable or resumable),
             self.cancel: gr.update(visible=stoppable),
             self.resume: gr.update(visible=resumable),

@@ -60,6 +60,8 @@ class OneShotTab:
         return {**updates, **({self.rail: told} if seen.new("rail", told) else {})}
 
     def tick(self, values: Values) -> Updates:
+        for line in self._lines():
+            line.read(values, values[self.seen])
         return self.poll(values[self.seen], values) or {self.message: gr.skip()}
 
     def opened(self, values: Values) -> Updates:
@@ -125,7 +127,8 @@ class OneShotTab:
         self._wire_personalise()
         self._wire_generate()
         self._wire_segment()
-        self.timer.tick(self.tick, self._inputs(), self._outputs(), queue=False, **QUIET)
+        asked = {*self._inputs(), *(line.html for line in self._lines())}
+        self.timer.tick(self.tick, asked, self._outputs(), queue=False, **QUIET)
 
     def _wire_image(self) -> None:
         s = self.image
@@ -171,6 +174,9 @@ class OneShotTab:
         for part in s.figures.inputs():
             self._on(part.input, self.tick)
         self._jobs(s.line, lambda chain: chain.segment)
+
+    def _lines(self) -> list[JobLine]:
+        return [self.personalise.line, self.generate.line, self.segment.line]
 
     def _jobs(self, line: JobLine, job: Callable[[Chain], Any]) -> None:
         """Cancel and Resume of a step's job."""

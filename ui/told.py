@@ -34,3 +34,8 @@ class Told:
             return False
         del self.again[name]
         return True
+
+    def shows(self, name: str, value: Any) -> None:
+        """The page shows this. Where that is not what was told last, an older answer has come after it, and it is told again."""
+        if self.told.get(name, value) != value:
+            del self.told[name]

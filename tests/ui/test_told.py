@@ -29,3 +29,14 @@ def test_what_overtakes_an_answer_is_told_once_more(clock):
     assert not page.new("set", "read")
     clock[0] += told.IN_FLIGHT
     assert page.new("set", "read") and not page.new("set", "read")
+
+
+def test_what_an_older_answer_painted_over_is_told_again(clock):
+    page = told.Told()
+    page.shows("job", "")
+    assert page.new("job", "cancelled")
+    clock[0] += 2 * told.IN_FLIGHT
+    page.shows("job", "cancelled")
+    assert not page.new("job", "cancelled")
+    page.shows("job", "running")  # long on its way
+    assert page.new("job", "cancelled")
