@@ -8,13 +8,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from core.adaptation.carried import SPLIT
 from core.adaptation.generated import FACTS
+from core.adaptation.segment_jobs import CARRIED
 from core.data.images import decode_image
 from ui.adapt_read import small
 
 SIDE = 144
 COLLAPSED, VARIED = 0.5, 0.8  # variety below which a set is one picture over and over, and above which it is as varied as the model
-SHOWN_PAIRS = 6
+SHOWN_PAIRS, SHOWN_SCENES = 6, 12
 NOT_MEASURED = (
     '<p class="help">How much the pictures vary was not measured: they were drawn by the model as it was, or neither an identity encoder '
     "nor CLIP is loaded to tell.</p>"
@@ -38,6 +40,16 @@ def gallery_html(folder: Path, pictures: list[tuple[Path, str]], most: int) -> s
     )
     head = f'<h2 class="heading">Generated<span class="count">{len(pictures):,} pictures</span></h2>'
     return f'{head}<div class="gallery-grid">{figures}</div>'
+
+
+def carried_html(folder: Path) -> str:
+    """The first carried scenes of a run; empty where there are none."""
+    paths = [folder / CARRIED / "images" / SPLIT / f"{k:05d}.png" for k in range(SHOWN_SCENES)]
+    figures = "".join(
+        f'<figure><img src="{_uri(path, path.stat().st_mtime_ns)}" alt="carried scene"></figure>' for path in paths if path.is_file()
+    )
+    said = '<p class="help">Labelled source scenes, as the model that learned your image carried them. Their labels came along.</p>'
+    return f'<h2 class="heading">Carried scenes</h2>{said}<div class="gallery-grid">{figures}</div>' if figures else ""
 
 
 def likeness_html(folder: Path, found: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.segment_results import confusions, segment_curves
 from core.types import ShiftlabError
 from ui.oneshot_chain import Seen, Updates, Values
+from ui.oneshot_gallery import carried_html
 from ui.oneshot_overlay import TELL_OPACITY, overlay_html, running_html
 from ui.oneshot_read import classes_of, finished_of, mious_of
 from ui.oneshot_tables import segment_tables_html
@@ -43,6 +44,8 @@ class SegmentFigures:
                     for kind, title in FILES.items()
                 }  # fmt: skip
             self.help = gr.HTML(HELP, visible=False, elem_classes="plain")
+        with gr.Column(elem_classes="card told-set", visible=False) as self.carried_card:
+            self.carried = gr.HTML("", elem_id="oneshot-carried", elem_classes="plain")
         with gr.Column(elem_classes="card told-set", visible=False) as self.looks_card:
             self.looks = gr.HTML("", js_on_load=TELL_OPACITY, elem_id="oneshot-looks", elem_classes="plain")
         with gr.Column(elem_classes="card curves", visible=False) as self.classes_card:
@@ -62,17 +65,19 @@ class SegmentFigures:
     def outputs(self) -> list[Any]:
         return [
             self.curves_card, self.curves, self.numbers_card, self.tables, self.downloads, *self.buttons.values(), self.help,
-            self.looks_card, self.looks, self.classes_card, self.domain, self.classes, self.arm, self.confusion,
+            self.carried_card, self.carried, self.looks_card, self.looks, self.classes_card, self.domain, self.classes, self.arm,
+            self.confusion,
         ]  # fmt: skip
 
     def show(self, job: Any, seen: Seen, values: Values) -> Updates:
         """What is not on the page yet."""
         if job is None:
             return {card: gr.update(visible=False) for card in self._cards()} if seen.new("segment figures", None) else {}
-        return {**self._curves(job, seen), **self._numbers(job, seen), **self._classes(job, seen, values), **self._looks(job, seen)}
+        looks = {**self._carried(job, seen), **self._looks(job, seen)}
+        return {**self._curves(job, seen), **self._numbers(job, seen), **self._classes(job, seen, values), **looks}
 
     def _cards(self) -> list[Any]:
-        return [self.curves_card, self.numbers_card, self.looks_card, self.classes_card]
+        return [self.curves_card, self.numbers_card, self.carried_card, self.looks_card, self.classes_card]
 
     def _curves(self, job: Any, seen: Seen) -> Updates:
         last = seen.plotted.get("miou", ("", 0.0))
@@ -131,6 +136,10 @@ class SegmentFigures:
             self.classes: classes_figure(classes_of(folder), f"{job.id} {domain}", domain),
             self.confusion: confusion_figure(confusions(folder, arm, domain), f"{job.id} {arm} {domain}", said),
         }
+
+    def _carried(self, job: Any, seen: Seen) -> Updates:
+        html = carried_html(Path(job.folder))
+        return {self.carried_card: gr.update(visible=bool(html)), self.carried: html} if seen.new("carried scenes", (job.id, html)) else {}
 
     def _looks(self, job: Any, seen: Seen) -> Updates:
         """While it learns the last predictions that it told of; then those of every finished segmenter."""

@@ -89,6 +89,7 @@ def segment(page: Page, tmp_path: Path) -> None:
     expect(stage(page, "segment")).to_contain_text("mIoU on target")
     expect(page.locator("#oneshot-curves .js-plotly-plot")).to_be_visible()
     expect(page.locator("#oneshot-looks .over")).to_have_count(4 * 5)  # scenes, by the truth and four segmenters
+    expect(page.locator("#oneshot-carried img")).to_have_count(4)
     page.get_by_label("opacity of the classes").fill("100")
     assert page.locator(".looks").evaluate("looks => looks.style.getPropertyValue('--opacity')") == "1"
     with page.expect_download() as download:
