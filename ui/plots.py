@@ -8,6 +8,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.adaptation.figures import NAMES
+
 # Mid tones: each at least 3:1 against white and against near black.
 TEAL, AMBER, VIOLET, GREY, BLUE, ROSE = "#1f9a8f", "#c98320", "#8b74d6", "#8a8580", "#4a8bd0", "#cf6a8c"
 GRID = "rgba(138, 133, 128, 0.22)"
@@ -33,7 +35,8 @@ def loss_figure(rows: Iterable[dict[str, Any]], run: str, other: tuple[str, Iter
         for key, (name, colour) in TERMS.items():
             _add_curve(figure, _points((row for row in train if row["phase"] == "train"), key), name, colour, strong=key == "loss")
         for arm, colour in zip(_arms(train), cycle(TONES), strict=False):
-            _add_curve(figure, _points((row for row in train if row["phase"] == ARM + arm), "loss"), arm, colour, strong=True)
+            points = _points((row for row in train if row["phase"] == ARM + arm), "loss")
+            _add_curve(figure, points, NAMES.get(arm, arm), colour, strong=True)
     else:
         _add_curve(figure, _points(train, "loss"), run, TEAL, strong=True)
         name, rows = other

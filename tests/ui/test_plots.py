@@ -36,7 +36,7 @@ def test_a_run_of_several_networks_has_a_curve_for_each():
     learned = {1: "source", 2: "source", 3: "carried", 4: "carried"}
     several = [{"phase": f"train on {arm}", "step": step, "loss": 1.0 / step} for step, arm in learned.items()]
     figure = loss_figure([{"phase": "carry", "step": 9, "images_per_s": 2.0}, *several], "run")
-    assert [(trace.name, tuple(trace.x)) for trace in figure.data] == [("source", (1, 2)), ("carried", (3, 4))]
+    assert [(trace.name, tuple(trace.x)) for trace in figure.data] == [("source only", (1, 2)), ("carried scenes", (3, 4))]
 
 
 def test_a_first_step_is_a_point_and_no_step_is_an_empty_figure():
