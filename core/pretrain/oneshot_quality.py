@@ -50,8 +50,7 @@ INTRO = """# One target image, a street, and a segmenter that learns it
 
 `{command}`, on {device}. Source: {train} labelled scenes by day. Each target is known by one image; {shots} different ones were taken, one
 after the other. mIoU in % on {test} labelled scenes of the target: the mean over the one-shot images, the standard deviation over them
-({seeds} seed(s) of a segmenter each), and the least and greatest. The model that generates and carries is checkpoint {used}; DATUM learned
-{images} pictures an image.
+({seeds} seed(s) of a segmenter each), and the least and greatest. Images were learned up to checkpoint {used}.{drawn}
 """
 
 
@@ -159,6 +158,7 @@ def prove(options: argparse.Namespace) -> None:
         best = oracle(domain, options, context) if options.oracle else None
         sections.append(section(domain, folders, best, options.work))
     facts = {**vars(options), "device": common.device_name(context.device), "command": common.command_line("core.pretrain.oneshot_quality")}
+    facts["drawn"] = f" DATUM drew {options.images} pictures an image." if "generated" in options.arms else ""
     day = mious(options.work / DAY)["miou"].iloc[0]
     intro = INTRO.format(**facts) + f"\nSource only, by day: {100 * day:.1f} %."
     write_text(options.out, "\n\n".join([intro, *sections]) + "\n")
