@@ -51,6 +51,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def _listen_to_ctrl_c() -> None:
+    """A shell's background job ignores Ctrl-C, and so would the servers of a suite that runs as one; each would be waited for."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class App:
     """One server process with its own home. `kill` is `kill -9`; after it, `start` opens the same lab on the same address again."""
@@ -80,7 +85,9 @@ class App:
         command = [sys.executable, "-m", "tests.socket_guard", str(self.home / "attempts.log"), *program]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, preexec_fn=_listen_to_ctrl_c
+            )
         self.wait_until_it_answers()
         return self
 
