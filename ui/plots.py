@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import plotly.graph_objects as go
 
-from core.adaptation.figures import NAMES
+from core.adaptation.classify import PHASE
+from core.adaptation.figures import COLOURS, NAMES
 
 # Mid tones: each at least 3:1 against white and against near black.
 TEAL, AMBER, VIOLET, GREY, BLUE, ROSE = "#1f9a8f", "#c98320", "#8b74d6", "#8a8580", "#4a8bd0", "#cf6a8c"
@@ -17,8 +17,7 @@ TERMS = {
     "loss": ("loss", TEAL), "clip": ("direction", AMBER), "l1": ("L1", VIOLET), "identity": ("identity", GREY),
     "patches": ("patches", BLUE), "pairs": ("pairs", ROSE),
 }  # fmt: skip
-ARM = "train on "  # begins the phases of a run that trains several networks, one after the other
-TONES = (TEAL, AMBER, VIOLET, GREY, BLUE, ROSE)
+ARM_PHASES = {arm: PHASE.format(arm) for arm in NAMES}  # of a run that trains several networks, one after the other
 SMOOTHING = 0.9  # of the exponential mean
 FEW = 8  # below so many points there is nothing to smooth
 MOST_POINTS = 600  # a curve; more are thinned, or a night's training would send megabytes each second
@@ -34,9 +33,8 @@ def loss_figure(rows: Iterable[dict[str, Any]], run: str, other: tuple[str, Iter
     if other is None:
         for key, (name, colour) in TERMS.items():
             _add_curve(figure, _points((row for row in train if row["phase"] == "train"), key), name, colour, strong=key == "loss")
-        for arm, colour in zip(_arms(train), cycle(TONES), strict=False):
-            points = _points((row for row in train if row["phase"] == ARM + arm), "loss")
-            _add_curve(figure, points, NAMES.get(arm, arm), colour, strong=True)
+        for arm, phase in ARM_PHASES.items():
+            _add_curve(figure, _points((row for row in train if row["phase"] == phase), "loss"), NAMES[arm], COLOURS[arm], strong=True)
     else:
         _add_curve(figure, _points(train, "loss"), run, TEAL, strong=True)
         name, rows = other
@@ -47,10 +45,11 @@ def loss_figure(rows: Iterable[dict[str, Any]], run: str, other: tuple[str, Iter
 def curve_figure(x: Sequence[float], lines: Mapping[str, Sequence[float]], marks: Mapping[str, tuple[float, float]]) -> go.Figure:
     """Perceptual distances over timesteps. lines: by name, over x; marks: by name, (x, y) of a point where a line is to be read."""
     figure = go.Figure()
-    for (name, values), colour in zip(lines.items(), TONES, strict=False):
+    tones = (TEAL, AMBER, VIOLET, GREY)
+    for (name, values), colour in zip(lines.items(), tones, strict=False):
         line = {"color": colour, "width": 2.5}
         figure.add_scatter(x=list(x), y=list(values), name=name, mode="lines", line=line, hovertemplate="%{y:.2f}")
-    for (name, (at, level)), colour in zip(marks.items(), TONES, strict=False):
+    for (name, (at, level)), colour in zip(marks.items(), tones, strict=False):
         figure.add_scatter(x=[at, at, 0], y=[0, level, level], name=name, mode="lines", hoverinfo="skip", showlegend=False,
                            line={"color": colour, "width": 1, "dash": "dot"})  # fmt: skip
         figure.add_annotation(x=at, y=level, text=f"{name} {at:g}", showarrow=False, xanchor="left", yanchor="bottom", xshift=4)
@@ -74,12 +73,7 @@ def thin(points: Sequence[tuple[int, float]], most: int = MOST_POINTS) -> list[t
 
 
 def _training(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for row in rows if row.get("phase") == "train" or row.get("phase", "").startswith(ARM)]
-
-
-def _arms(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """What the networks of a run learned from, in order."""
-    return list(dict.fromkeys(row["phase"].removeprefix(ARM) for row in rows if row["phase"].startswith(ARM)))
+    return [row for row in rows if row.get("phase") in ("train", *ARM_PHASES.values())]
 
 
 def _points(rows: Iterable[dict[str, Any]], key: str) -> list[tuple[int, float]]:

@@ -39,11 +39,11 @@ class Carrying:
     target_prompt: str
     settings: CarrySettings
 
-    def large(self) -> list[int]:
-        """The numbers of the classes that are carried. Raises ShiftlabError where none of the names is one of the set's."""
+    def check_large(self) -> None:
+        """Raises ShiftlabError where none of the large classes is one of the set's."""
         known, names = self.source.classes.classes, self.settings.large_classes()
-        if found := [known[name] for name in names if name in known]:
-            return found
+        if any(name in known for name in names):
+            return
         raise ShiftlabError(
             f"None of the large classes ({', '.join(names)}) is in the source set, which has {', '.join(known)}. Name some of these."
         )
@@ -57,10 +57,10 @@ def is_carried(out: Path) -> bool:
 def carry_scenes(carrying: Carrying, out: Path, context: Context) -> Iterator[StepEvent]:
     """Writes the set (see core/data/segmented_write.py) and yields a "carry" event a batch, counting pictures; what is there stays.
 
-    Event numbers: images_per_s, seconds_left. Raises ShiftlabError as `Carrying.large` and for a source without a train split, Stopped when
-    asked to stop.
+    Event numbers: images_per_s, seconds_left. Raises ShiftlabError as `Carrying.check_large` and for a source without a train split,
+    Stopped when asked to stop.
     """
-    carrying.large()
+    carrying.check_large()
     if not carrying.source.split(SPLIT):
         raise ShiftlabError("The source set has no train split, so there is nothing to carry. Draw a split first.")
     total = carrying.settings.scenes
