@@ -18,6 +18,7 @@ from ui.adapt_chain import Chain
 from ui.adapt_read import index_of, manifest_of, small
 from ui.numbers import number
 
+SAID = {"clip": "CLIP", "identity": "scaled identity"}  # elsewhere "identity" is the encoder's bare cosine
 IDENTITY, SUSPICION = "Worst identity first", "Most suspicious first"
 PAGE = 24  # pairs that are shown at first, and added by “More”
 NEWEST = 6  # while it works
@@ -76,7 +77,7 @@ def _witnesses_html(row: pd.Series, settings: AuditSettings) -> str:
     for name in WITNESSES:
         if name in row and pd.notna(row[name]):
             against = row[name] < getattr(settings, f"{name}_below")
-            told += f'<span class="vote{" against" if against else ""}">{"CLIP" if name == "clip" else name} {row[name]:.2f}</span>'
+            told += f'<span class="vote{" against" if against else ""}">{SAID.get(name, name)} {number(row[name])}</span>'
     return told
 
 

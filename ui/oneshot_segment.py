@@ -20,7 +20,7 @@ from ui.oneshot_segment_show import SegmentFigures
 from ui.oneshot_sets import SetsPart, sets_html, told_of
 from ui.tune_watch import age
 
-PRESET_NAMES = {"streets": "Streets, from nothing", "paper": "Paper: MiT at 512 px"}
+PRESET_NAMES = {"night": "Streets at night", "fog": "Streets in fog", "paper": "Paper: MiT at 512 px"}
 
 
 class SegmentStep:
@@ -68,8 +68,8 @@ class SegmentStep:
     # --- handlers -----------------------------------------------------------------------------------------------------------------
 
     def choose_preset(self, values: Values, seen: Seen) -> Updates:
-        shown = self.form.show(SegmentSettings(**PRESETS[values[self.preset]]))
-        return dict(zip(self.form.outputs(), shown, strict=True))
+        preset = PRESETS[values[self.preset]]
+        return self._shown(SegmentSettings(**preset.segment), CarrySettings(**preset.carry))
 
     def start(self, values: Values, chain: Chain) -> None:
         """Puts the job into the queue, and shows it."""
@@ -130,7 +130,11 @@ class SegmentStep:
         """As the run that is shown was started."""
         if job is None:
             return {self.start_button: start_update(None)}
-        form = dict(zip(self.form.outputs(), self.form.show(job.settings["settings"]), strict=True))
         carry = job.settings.get("carry", CarrySettings().model_dump())  # of a run from before there were any
-        form |= dict(zip(self.carry.outputs(), self.carry.show(carry), strict=True))
+        form = self._shown(job.settings["settings"], carry)
         return {**form, self.arms: job.settings["arms"], self.start_button: start_update(job)}
+
+    def _shown(self, settings: Any, carry: Any) -> Updates:
+        """Both forms with these settings in them."""
+        parts = [*self.form.outputs(), *self.carry.outputs()]
+        return dict(zip(parts, [*self.form.show(settings), *self.carry.show(carry)], strict=True))

@@ -26,7 +26,7 @@ MOST_POINTS = 600  # a curve; more are thinned, or a night's training would send
 def loss_figure(rows: Iterable[dict[str, Any]], run: str, other: tuple[str, Iterable[dict[str, Any]]] | None = None) -> go.Figure:
     """Loss curves of a run: raw and faint, smoothed and strong; with `other` (name, rows) only the losses of both, for comparison.
 
-    rows: those of stats.jsonl. A run that trains several networks has a curve for each. The zoom stays as long as `run` is the same.
+    rows: those of stats.jsonl. A run of several networks has a curve for each arm and seed. The zoom stays as long as `run` is the same.
     """
     figure = go.Figure()
     train = _training(rows)
@@ -34,7 +34,7 @@ def loss_figure(rows: Iterable[dict[str, Any]], run: str, other: tuple[str, Iter
         for key, (name, colour) in TERMS.items():
             _add_curve(figure, _points((row for row in train if row["phase"] == "train"), key), name, colour, strong=key == "loss")
         for arm, phase in ARM_PHASES.items():
-            _add_curve(figure, _points((row for row in train if row["phase"] == phase), "loss"), NAMES[arm], COLOURS[arm], strong=True)
+            _add_networks(figure, [row for row in train if row["phase"] == phase], NAMES[arm], COLOURS[arm])
     else:
         _add_curve(figure, _points(train, "loss"), run, TEAL, strong=True)
         name, rows = other
@@ -80,7 +80,14 @@ def _points(rows: Iterable[dict[str, Any]], key: str) -> list[tuple[int, float]]
     return [(row["step"], row[key]) for row in rows if key in row]
 
 
-def _add_curve(figure: go.Figure, points: list[tuple[int, float]], name: str, colour: str, strong: bool) -> None:
+def _add_networks(figure: go.Figure, rows: list[dict[str, Any]], name: str, colour: str) -> None:
+    """A curve for each seed of one arm, all under one name."""
+    for place, seed in enumerate(dict.fromkeys(row.get("seed") for row in rows)):
+        points = _points((row for row in rows if row.get("seed") == seed), "loss")
+        _add_curve(figure, points, name, colour, strong=True, named=place == 0)
+
+
+def _add_curve(figure: go.Figure, points: list[tuple[int, float]], name: str, colour: str, strong: bool, named: bool = True) -> None:
     if not points:
         return
     steps, values = zip(*points, strict=True)
@@ -93,7 +100,7 @@ def _add_curve(figure: go.Figure, points: list[tuple[int, float]], name: str, co
         points = thin(list(zip(steps, smooth(values), strict=True)))
     mode = "lines" if len(points) > 1 else "markers"
     figure.add_scatter(x=[x for x, _ in points], y=[y for _, y in points], name=name, line=line, mode=mode, marker={"color": colour},
-                       legendgroup=name, hovertemplate="%{y:.4g}")  # fmt: skip
+                       showlegend=named, legendgroup=name, hovertemplate="%{y:.4g}")  # fmt: skip
 
 
 def _styled(figure: go.Figure, run: str, x_title: str = "update") -> go.Figure:

@@ -58,7 +58,7 @@ class RunsTab:
     def _build_list(self) -> None:
         with gr.Row(elem_classes="filter-row"):
             self.words = gr.Textbox(
-                "", label="Find", show_label=False, container=False, placeholder="Find by name, prompt, method …", max_lines=1,
+                "", label="Find", show_label=False, container=False, placeholder="Find a run …", max_lines=1,
                 interactive=True, elem_id="runs-find", min_width=150, scale=3,
             )  # fmt: skip
             self.state = gr.Dropdown(

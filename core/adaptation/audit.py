@@ -45,7 +45,7 @@ class AuditSettings(Settings):
     )
     clip_below: float = setting(0.5, "CLIP below", "Zero-shot probability of the own label.", ge=0, le=1, step=0.05)
     identity_below: float = setting(
-        0.2, "Identity below", "On the encoder's scale: 0 is another person, 1 the same.", ge=-1, le=1.5, step=0.05
+        0.2, "Scaled identity below", "On the encoder's scale: 0 is another person, 1 the same.", ge=-1, le=1.5, step=0.05
     )
     votes: int = setting(2, "Votes", "Witnesses that must speak against a picture to make it suspicious.", ge=1, le=3, step=1)
 

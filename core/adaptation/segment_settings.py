@@ -1,12 +1,12 @@
 """How a segmenter is trained and adapted: DAFormer's recipe (Hoyer et al., CVPR 2022), which DATUM uses, in its size and in a small one.
 
-The defaults are those for the embedded streets, whose pictures are 64 pixels high and whose network starts from nothing; PAPER is the
-published recipe: pictures 512 pixels high, a MiT backbone from a folder, 40,000 updates, each arm from the same first weights.
+The defaults are those for the embedded streets at night, whose pictures are 64 pixels high and whose network starts from nothing; PAPER is
+the published recipe: pictures 512 pixels high, a MiT backbone from a folder, 40,000 updates, each arm from the same first weights.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from core.methods.fields import setting
 from core.models.segformer import SMALL
@@ -23,7 +23,7 @@ class SegmentSettings(Settings):
     )
     height: int = setting(64, "Height", "All pictures are brought to it; their width follows.", unit="px", ge=16, le=1024, step=16)
     crop: int = setting(64, "Crop", "Side of the squares that it learns from.", unit="px", ge=16, le=1024, step=16)
-    iterations: int = setting(1200, "Updates", "Of the supervised arms: source only, and the oracle.", ge=1, le=400_000, step=100)
+    iterations: int = setting(2000, "Updates", "Of the supervised arms: source only, and the oracle.", ge=1, le=400_000, step=100)
     adapt_iterations: int = setting(400, "Updates of adaptation", "Of the self-training arms.", ge=1, le=400_000, step=100)
     start: Literal["source", "own"] = setting(
         "source", "Adaptation starts from", "source: the source-only segmenter of the seed. own: the network's first weights (the paper)."
@@ -32,7 +32,7 @@ class SegmentSettings(Settings):
     measure_every: int = setting(200, "Measure every", "Updates between two measurements of mIoU, and two saved states.", ge=1, step=50)
     batch_size: int = setting(16, "Batch size", "Crops an update.", ge=1, le=256, step=1, more=True)
     learning_rate: float = setting(2e-3, "Learning rate", "Of AdamW, for the backbone, of supervised arms.", gt=0, le=1, more=True)
-    adapt_rate: float = setting(5e-4, "Learning rate of adaptation", "The same for self-training arms.", gt=0, le=1, more=True)
+    adapt_rate: float = setting(1e-3, "Learning rate of adaptation", "The same for self-training arms.", gt=0, le=1, more=True)
     head_factor: float = setting(1.0, "Head", "How much faster the head learns.", unit="×", gt=0, le=100, more=True)
     warm_up: int = setting(100, "Warm-up", "Updates until the full rate is reached, which falls to 0.", ge=0, le=10_000, more=True)
     weight_decay: float = setting(0.01, "Weight decay", "Of AdamW.", ge=0, le=1, more=True)
@@ -72,4 +72,14 @@ PAPER: dict[str, Any] = {
     "rare_share": 100 * 3000 / 512**2,
     "source_jitter": 0.0, "blur": 1.15,
 }  # fmt: skip
-PRESETS: dict[str, dict[str, Any]] = {"streets": {}, "paper": PAPER}  # what each changes of the defaults
+
+
+class Preset(NamedTuple):
+    """What it changes of the defaults: of the training, and of the scenes that are carried for it."""
+
+    segment: dict[str, Any]
+    carry: dict[str, Any]
+
+
+FOG = Preset({"adapt_iterations": 1200, "carried_teaches": False}, {"scenes": 1200, "contrast": 0.5})
+PRESETS = {"night": Preset({}, {}), "fog": FOG, "paper": Preset(PAPER, {})}

@@ -49,7 +49,7 @@ SEGMENT_OPTIONS = [
     option("weights", Path | None, None, "A personalised model, as `personalise` keeps them: it carries labelled scenes to the target."),
     option("carry", str, "{}", f"Settings of that as JSON: {', '.join(CarrySettings.model_fields)}."),
     option("arm", list[str], [], f"What to learn from: {', '.join(SEGMENT_ARMS)}.", show_default="what is given, but no oracle"),
-    option("preset", Literal["streets", "paper"], "streets", "Settings to start from."),
+    option("preset", Literal["night", "fog", "paper"], "night", "Settings to start from: embedded streets in a weather, or the paper's."),
     option("out", Path, Path("segmentation"), "Folder of the run and its report."),
     *SPLIT_OPTIONS,
     option("precision", str | None, None, "auto, fp32 or bf16; else the environment's SHIFTLAB_PRECISION, else auto."),
@@ -74,7 +74,7 @@ def run_segment(values: dict[str, Any]) -> None:
     target = open_segmented(values["target"]) if values["target"] is not None else None
     target_index = save_index(target, out.with_name(f"{out.name}.target.jsonl"), out) if target is not None else None
     given = {name: values[name].resolve() if values[name] is not None else None for name in ("one_shot", "images", "weights")}
-    task = SegmentTask(source=source, target=target_index, arms=arms, settings=settings, carry=_carry(values["carry"]), **given)
+    task = SegmentTask(source=source, target=target_index, arms=arms, settings=settings, carry=_carry(values), **given)
     device = pick_device(values["device"])
     with interruptible() as stopped:
         context = Context(None, device=device, dtype=dtype_of(values["precision"], device), should_stop=stopped)
@@ -103,7 +103,7 @@ def scenes(values: dict[str, Any]) -> None:
 
 def _settings(values: dict[str, Any]) -> SegmentSettings:
     """The preset's settings with what was given in their place; the network as a folder on this machine."""
-    of_preset = {f"{PREFIX}{name}": value for name, value in PRESETS[values["preset"]].items()}
+    of_preset = {f"{PREFIX}{name}": value for name, value in PRESETS[values["preset"]].segment.items()}
     settings: Any = settings_from(SegmentSettings, {**values, **{key: value for key, value in of_preset.items() if values[key] is None}})
     if settings.model == SMALL:
         return settings
@@ -111,13 +111,14 @@ def _settings(values: dict[str, Any]) -> SegmentSettings:
     return settings.model_copy(update={"model": str(folder.resolve())})
 
 
-def _carry(text: str) -> CarrySettings:
-    """Raises typer.BadParameter for what are no such settings."""
+def _carry(values: dict[str, Any]) -> CarrySettings:
+    """The preset's, with what --carry gives in their place. Raises typer.BadParameter for what are no such settings."""
     try:
-        return CarrySettings.model_validate_json(text)
+        given = CarrySettings.model_validate_json(values["carry"]).model_dump(exclude_unset=True)
     except ValidationError as error:
         fault = error.errors()[0]
         raise typer.BadParameter(f"--carry: {' '.join(map(str, fault['loc']))}: {fault['msg']}.") from error
+    return CarrySettings(**{**PRESETS[values["preset"]].carry, **given})
 
 
 def _arms(values: dict[str, Any]) -> tuple[Any, ...]:

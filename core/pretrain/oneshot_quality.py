@@ -23,7 +23,7 @@ from core.adaptation.jobs import in_foreground
 from core.adaptation.oneshot_jobs import GENERATED, GenerateTask, PersonaliseTask, kept_checkpoints
 from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.segment_results import mious
-from core.adaptation.segment_settings import OF_ADAPTATION, SegmentSettings
+from core.adaptation.segment_settings import OF_ADAPTATION, PRESETS, SegmentSettings
 from core.data.images import to_pil
 from core.data.png import write_png
 from core.data.segmented import read_segmented
@@ -46,6 +46,7 @@ CLASSES = ("traffic light", "traffic sign", "person", "rider", "car", "bus")  # 
 # The preset for the embedded model
 TUNE = {"learning_rate": 2e-3, "batch_size": 4, "rank": 16, "layers": "all", "short_side": 72, "sample_steps": 10}
 GENERATE = {"steps": 25, "guidance": 3.0}
+SEGMENT = {"measure_every": 400}
 INTRO = """# One target image, a street, and a segmenter that learns it
 
 `{command}`, on {device}. Source: {train} labelled scenes by day. Each target is known by one image; {shots} different ones were taken, one
@@ -101,8 +102,8 @@ def adapted(domain: str, place: int, source: Path, options: argparse.Namespace, 
     weights = personalised(domain, place, shot, options, context) if "carried" in options.arms and options.generated is None else None
     arms = ("source", *(arm for arm in ARMS if arm in options.arms and (arm != "carried" or weights is not None)))
     task = SegmentTask(
-        source=source, one_shot=shot, images=images, target=target, arms=arms, settings=settings_of(options),
-        weights=weights, carry=CarrySettings(**json.loads(options.carry)), earlier=(options.work / DAY).resolve(),
+        source=source, one_shot=shot, images=images, target=target, arms=arms, settings=settings_of(domain, options),
+        weights=weights, carry=carry_of(domain, options), earlier=(options.work / DAY).resolve(),
     )  # fmt: skip
     folder = options.work / f"{domain}-{place}-segment"
     run(task, folder, context)
@@ -111,7 +112,7 @@ def adapted(domain: str, place: int, source: Path, options: argparse.Namespace, 
 
 def source_only(source: Path, options: argparse.Namespace, context: Context) -> Path:
     """The folder of the source-only segmenters, trained once for all targets and ways to adapt."""
-    folder, settings = options.work / DAY, settings_of(options)
+    folder, settings = options.work / DAY, settings_of(DAY, options)
     own = SegmentSettings(**settings.model_dump(exclude=OF_ADAPTATION), seeds=settings.seeds)
     run(SegmentTask(source=source, arms=("source",), settings=own), folder, context)
     return folder
@@ -122,12 +123,19 @@ def oracle(domain: str, options: argparse.Namespace, context: Context) -> Path:
     target = labelled_scenes(domain, TARGET_SEED, 0, options.test, options.work)
     source = labelled_scenes(domain, DAY_SEED, options.train, options.test, options.work / "oracle")
     folder = options.work / f"{domain}-oracle"
-    run(SegmentTask(source=source, arms=("source",), target=target, settings=settings_of(options)), folder, context)
+    run(SegmentTask(source=source, arms=("source",), target=target, settings=settings_of(domain, options)), folder, context)
     return folder
 
 
-def settings_of(options: argparse.Namespace) -> SegmentSettings:
-    return SegmentSettings(seeds=options.seeds, **json.loads(options.segment))
+def settings_of(domain: str, options: argparse.Namespace) -> SegmentSettings:
+    """Those of the preset of this weather, or the night's, with what the command gives in their place."""
+    preset = PRESETS.get(domain, PRESETS["night"]).segment
+    return SegmentSettings(seeds=options.seeds, **{**SEGMENT, **preset, **json.loads(options.segment)})
+
+
+def carry_of(domain: str, options: argparse.Namespace) -> CarrySettings:
+    """The same of the carried scenes."""
+    return CarrySettings(**{**PRESETS.get(domain, PRESETS["night"]).carry, **json.loads(options.carry)})
 
 
 def run(task: Task, folder: Path, context: Context) -> None:
@@ -190,12 +198,12 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=200, help="labelled scenes to measure on, by day and of each target")
     parser.add_argument("--seeds", type=int, default=1, help="segmenters of each kind and image")
     parser.add_argument("--images", type=int, default=240, help="pictures generated from each image")
-    parser.add_argument("--personalise-steps", type=int, default=400, help="updates of the text-to-image model")
-    parser.add_argument("--used", type=int, default=400, help="the kept checkpoint that generates; one is kept every so many updates")
+    parser.add_argument("--personalise-steps", type=int, default=300, help="updates of the text-to-image model")
+    parser.add_argument("--used", type=int, default=300, help="the kept checkpoint that generates; one is kept every so many updates")
     parser.add_argument("--tune", default="{}", help="settings of the personalisation in place of the preset's, as JSON")
     parser.add_argument("--generate", default="{}", help="the same for the generation")
-    parser.add_argument("--carry", default="{}", help="settings of the carried scenes in place of the defaults, as JSON")
-    parser.add_argument("--segment", default="{}", help="settings of the segmenters in place of the defaults, as JSON")
+    parser.add_argument("--carry", default="{}", help="settings of the carried scenes in place of the preset's of each target, as JSON")
+    parser.add_argument("--segment", default="{}", help="the same for the segmenters")
     parser.add_argument("--generated", type=Path, default=None, help="folder with <target>-<image> folders of pictures to take instead")
     parser.add_argument("--oracle", action="store_true", help="train on labelled target scenes, too")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads; default: all")

@@ -190,7 +190,7 @@ def test_a_network_says_how_large_its_crops_must_be():
 
 
 def test_presets_are_settings():
-    paper = SegmentSettings(**PRESETS["paper"])
+    paper = SegmentSettings(**PRESETS["paper"].segment)
     assert (paper.iterations, paper.learning_rate, paper.head_factor, paper.warm_up, paper.average) == (40_000, 6e-5, 10, 1500, 0.999)
 
 

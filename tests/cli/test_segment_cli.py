@@ -7,6 +7,7 @@ import json
 import pytest
 
 from core.cli.app import main
+from core.cli.segment import _carry
 from tests.adaptation.segment_helpers import QUICK, labelled, scenes, unlabelled, write_backbone
 
 WORDS = [str(word) for name, value in QUICK.items() for word in (f"--{name.replace('_', '-')}", value)]
@@ -41,6 +42,12 @@ def test_from_a_folder_to_a_report(run, tmp_path):
     assert "train on" not in run(*words)[2]  # nothing is trained again
     status, _, err = run(*words, "--target", tmp_path / "source")
     assert status == 1 and "holds a run of another set" in err
+
+
+def test_a_preset_is_of_a_weather_and_what_is_given_goes_before():
+    fog = {"preset": "fog", "carry": '{"scenes": 7}'}
+    assert (_carry(fog).scenes, _carry(fog).contrast) == (7, 0.5)
+    assert _carry({"preset": "night", "carry": "{}"}).contrast == 0
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,15 @@ def test_the_embedded_streets_are_one_click(guest):
     assert guest.tab.chain().target.name == "4 streets, fog"
 
 
+def test_a_preset_sets_the_training_and_the_carried_scenes(sets):
+    guest, step = sets, sets.tab.segment
+    for preset, teaches, contrast in (("fog", False, 0.5), ("night", True, 0.0)):
+        guest.values[step.preset] = preset
+        guest.does(step.choose_preset)
+        found = guest.values[step.form.components["carried_teaches"]], guest.values[step.carry.components["contrast"]]
+        assert found == (teaches, contrast)
+
+
 def test_segmenters_are_compared_and_shown(sets, tmp_path):
     guest, tab, step = sets, sets.tab, sets.tab.segment
     for arms, words in (([], "Tick one"), (["generated"], "Make one in step 3")):

@@ -39,6 +39,13 @@ def test_a_run_of_several_networks_has_a_curve_for_each():
     assert [(trace.name, tuple(trace.x)) for trace in figure.data] == [("source only", (1, 2)), ("carried scenes", (3, 4))]
 
 
+def test_seeds_of_one_arm_are_curves_of_their_own_under_one_name():
+    several = [{"phase": "train on source", "step": step, "seed": seed, "loss": 1.0} for step, seed in [(1, 0), (2, 0), (3, 1), (4, 1)]]
+    figure = loss_figure(several, "run")
+    assert [tuple(trace.x) for trace in figure.data] == [(1, 2), (3, 4)]
+    assert [trace.showlegend for trace in figure.data] == [True, False] and len({trace.name for trace in figure.data}) == 1
+
+
 def test_a_first_step_is_a_point_and_no_step_is_an_empty_figure():
     assert loss_figure(rows(1), "run").data[0].mode == "markers"
     assert len(loss_figure([], "run").data) == 0
