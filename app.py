@@ -13,7 +13,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["DO_NOT_TRACK"] = "1"
 
 HERE = Path(__file__).parent
-MAX_UPLOAD = "64mb"  # as core.data.images refuses more
+MAX_UPLOAD = "4gb"  # of a ZIP; a single picture over 64 MB is refused when it is read (core.data.images)
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:

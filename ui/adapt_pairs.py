@@ -12,10 +12,9 @@ from core.adaptation.audit import WITNESSES, AuditSettings, voted
 from core.adaptation.decisions import Decisions
 from core.adaptation.pairs import in_order
 from core.data.images import decode_image
-from core.data.labelled import png_names
 from core.types import ShiftlabError
 from ui.adapt_chain import Chain
-from ui.adapt_read import index_of, manifest_of, small
+from ui.adapt_read import index_of, manifest_of, png_names_of, small
 from ui.numbers import number
 
 SAID = {"clip": "CLIP", "identity": "scaled identity"}  # elsewhere "identity" is the encoder's bare cosine
@@ -32,9 +31,8 @@ element.addEventListener('click', event => {
 
 def newest_html(chain: Chain) -> str:
     """The last pictures that an adaptation under way has made."""
-    labelled = index_of(chain.index)
+    labelled, names = index_of(chain.index), png_names_of(chain.index)
     done = min(chain.adapt.step, len(labelled))
-    names = png_names(labelled.items)
     cells = ""
     for place in range(max(0, done - NEWEST), done):
         try:
@@ -49,7 +47,7 @@ def pairs_html(chain: Chain, order: str, count: int, table: pd.DataFrame | None,
     """The first `count` pairs of a complete adapted set. table: the audit's; with it, every pair is a button that drops or keeps it."""
     marked = voted(table, decided.settings).set_index("name") if table is not None else None
     dropped = frozenset(decided.names(table)) if table is not None else frozenset()
-    names = list(marked.index) if marked is not None and order == SUSPICION else in_order(chain.adapted)
+    names = list(marked.index) if marked is not None and order == SUSPICION else in_order(manifest_of(chain.adapted))
     cells = "".join(_pair_html(chain, name, marked, decided.settings, name in dropped) for name in names[:count])
     return f'<div class="pairs-grid">{cells}</div>'
 

@@ -13,7 +13,7 @@ from PIL import Image
 from core.adaptation.audit import read_audit
 from core.adaptation.pairs import manifest
 from core.adaptation.results import accuracies, comparisons
-from core.data.labelled import LabelledSet, load_set
+from core.data.labelled import LabelledSet, load_set, png_names
 from core.data.pictures import enlarge, fit_within
 
 SIDE = 112  # pixels of a small picture
@@ -45,6 +45,16 @@ def small(picture: Image.Image, side: int = SIDE) -> str:
     buffer = io.BytesIO()
     fit_within(enlarge(picture, side), side).convert("RGB").save(buffer, "JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def png_names_of(path: Path) -> list[str]:
+    """What a set's pictures are called once they are adapted, by the set's index; not to be changed."""
+    return _png_names(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _png_names(path: Path, changed: int) -> list[str]:
+    return png_names(_index(path, changed).items)
 
 
 @lru_cache(maxsize=4)

@@ -14,6 +14,7 @@ from core.types import ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates
 from ui.adapt_read import index_of, tables_of
 from ui.adapt_tables import PUBLISHED_HTML, tables_html
+from ui.edit_show import alert
 from ui.numbers import number
 
 FILES = {  # elem_id: (button, what is in it)
@@ -53,7 +54,7 @@ class ReportStep:
         try:
             files = self._written(job)
         except (ShiftlabError, OSError) as error:
-            return {self.said: f'<p class="alert">The report cannot be written: {error}</p>'}
+            return {self.said: alert(f"The report cannot be written: {error}")}
         buttons = {self.buttons[kind]: gr.update(value=str(path)) for kind, path in files.items()}
         return {**there, self.said: said_html(job), **buttons}
 

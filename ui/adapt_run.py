@@ -17,6 +17,7 @@ from ui.adapt_chain import Chain, Seen, Updates, Values
 from ui.adapt_edit import EditStep
 from ui.adapt_pairs import IDENTITY, PAGE, SUSPICION, TELL_PAIR, newest_html, pairs_html
 from ui.adapt_read import audit_table, manifest_of
+from ui.edit_show import alert
 from ui.job_line import JobLine, nothing_yet, start_update
 from ui.tune_watch import age
 
@@ -68,11 +69,17 @@ class RunStep:
         entry = chain.need_set()
         method, settings, keys, seed, batch = self.edit.request(values)
         task = AdaptTask(
-            index=chain.index, method=method, settings=settings.model_dump(mode="json"), edits=keys, seed=seed, batch=batch
-        )
+            index=chain.index, method=method, settings=settings.model_dump(mode="json"), edits=keys, seed=seed, batch=batch,
+            earlier=self._earlier(chain),
+        )  # fmt: skip
         named = {entry.key: entry.name for entry in self.lab.edits()}
         how = " + ".join(named.get(key, key) for key in keys) or type(self.lab.methods[method]).__name__
         self.shelf.choose(entry.id, adapt=self.lab.start(task, f"{entry.name} → {how}"))
+
+    def _earlier(self, chain: Chain) -> tuple[Path, ...]:
+        """Runs that carried this set across, however it was split: another label or seed of the split asks for no other pictures."""
+        runs = (job for job in self.lab.list() if job.kind == "adapt" and Path(job.settings["index"]).parent == chain.index.parent)
+        return tuple(Path(job.folder) for job in runs)
 
     def choose_run(self, values: Values, chain: Chain) -> None:
         if chain.entry is not None and values[self.run]:
@@ -118,7 +125,7 @@ class RunStep:
             shown = pairs_html(chain, order, seen.shown_pairs, table, decided)
             many = len(manifest_of(chain.adapted)) > seen.shown_pairs
         except (ShiftlabError, OSError) as error:
-            shown, many = f'<p class="alert">The pairs cannot be shown: {error}</p>', False
+            shown, many = alert(f"The pairs cannot be shown: {error}"), False
         visible = {self.order_row: gr.update(visible=audited), self.more: gr.update(visible=many), self.next: gr.update(visible=True)}
         return {self.pairs: shown, **visible}
 

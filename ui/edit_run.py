@@ -14,7 +14,7 @@ from core.methods import that_train
 from core.types import ShiftlabError
 from ui.edit_layout import Controls, Results
 from ui.edit_show import Updates, alert, progress_html, result_updates
-from ui.edit_strengths import strength_pictures
+from ui.edit_strengths import strength_pictures, strengths
 from ui.history import gallery_items
 from ui.methods import about, follows_prompts, teacher_of
 from ui.preview import Progress, watch
@@ -134,6 +134,7 @@ class Runner:
             return
         try:
             plan = self.plan(values)
+            session.strengths = strengths(plan.settings)
             for pictures in strength_pictures(self.lab, plan, lambda: session.ticket == ticket):
                 yield {self.results.strip: gr.update(value=pictures, visible=True, selected_index=None), self.controls.message: ""}
         except ShiftlabError as error:

@@ -20,7 +20,7 @@ from ui.edit_face import FaceChoice
 from ui.edit_layout import COMPARE, build_layout
 from ui.edit_run import Runner
 from ui.edit_show import Updates, alert, empty_html, merged, result_updates
-from ui.edit_strengths import strengths
+from ui.edit_strengths import FIELD
 from ui.events import QUIET
 from ui.prompts import load_presets
 from ui.requests import recall
@@ -94,9 +94,10 @@ class EditTab:
 
     def choose_strength(self, values: Values, event: gr.SelectData) -> Updates:
         """A click on the strip of strengths."""
-        form = self.controls.forms[values[self.controls.method]]
-        plan = self.runner.plan(values)
-        return {form.components["strength"]: strengths(plan.settings)[event.index]}
+        strength = self.controls.forms[values[self.controls.method]].components.get(FIELD)
+        if strength is None:  # the strip is of a method that was chosen before
+            return {self.controls.message: gr.skip()}
+        return {strength: values[self.session].strengths[event.index]}
 
     def new_source(self, values: Values) -> Updates:
         """The Data tab's source images changed: they stand first in the strip."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.adaptation.carried import SPLIT
 from core.adaptation.generated import FACTS
+from core.adaptation.likeness import MOST_PICTURES
 from core.adaptation.segment_jobs import CARRIED
 from core.data.images import decode_image
 from ui.adapt_read import small
@@ -59,11 +60,13 @@ def likeness_html(folder: Path, found: dict[str, Any]) -> str:
     variety, count = found["variety"], found["near_duplicate_pairs"]
     pairs = "".join(_pair(folder, *pair) for pair in found["near_duplicates"][:SHOWN_PAIRS])
     shown = f'<div class="near-pairs">{pairs}</div>' if pairs else ""
+    among = f" The first {MOST_PICTURES:,} pictures were compared." if found.get("pictures") == MOST_PICTURES else ""
+    how = f'1 is as varied as the model was before; distances by {escape(found["measure"])}.{among}'
     return (
         '<div class="card told-set"><div class="measures">'
         f'<div><span class="measure">{variety:.2f}</span><span class="help">variety</span></div>'
         f'<div><span class="measure">{count:,}</span><span class="help">near-duplicate {"pair" if count == 1 else "pairs"}</span></div>'
-        f'<p>{verdict(variety)} <span class="quiet">1 is as varied as the model was before; distances by {escape(found["measure"])}.</span>'
+        f'<p>{verdict(variety)} <span class="quiet">{how}</span>'
         f"</p></div>{shown}</div>"
     )
 

@@ -14,6 +14,7 @@ from core.methods.datum_generate import PAPER_CLASSES, plan
 from core.methods.datum_settings import GenerateSettings
 from core.types import ShiftlabError
 from core.worlds.streets import CLASSES
+from ui.edit_show import alert
 from ui.forms import build_form
 from ui.job_line import JobLine, nothing_yet, start_update
 from ui.oneshot_chain import Chain, Seen, Shelves, Updates, Values
@@ -182,7 +183,7 @@ def read_table(rows: Any) -> tuple[tuple[str, int], ...]:
     for name, count in ((str(row[0] or "").strip(), row[1]) for row in rows):
         try:
             number = int(float(count or 0))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ShiftlabError(f"“{count}” is no number of pictures of “{name}”. Write a whole number, such as {EACH}.") from None
         if number < 0:
             raise ShiftlabError(f"There cannot be {number} pictures of “{name}”. Write 0 or more.")
@@ -196,7 +197,7 @@ def counted_html(rows: Any) -> str:
     try:
         table = read_table(rows)
     except ShiftlabError as error:
-        return f'<p class="alert">{error}</p>'
+        return alert(str(error))
     return f'<p class="estimate"><b>{sum(count for _, count in table):,}</b> pictures of {len(table)} classes.</p>'
 
 

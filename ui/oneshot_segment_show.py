@@ -14,6 +14,7 @@ from core.adaptation.segment_figures import classes_figure, confusion_figure
 from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.segment_results import confusions, segment_curves
 from core.types import ShiftlabError
+from ui.edit_show import alert
 from ui.oneshot_chain import Seen, Updates, Values
 from ui.oneshot_gallery import carried_html
 from ui.oneshot_overlay import TELL_OPACITY, overlay_html, running_html
@@ -105,7 +106,7 @@ class SegmentFigures:
         try:
             files = self._written(job)
         except (ShiftlabError, OSError) as error:
-            return {self.help: gr.update(value=f'<p class="alert">The report cannot be written: {error}</p>', visible=True)}
+            return {self.help: gr.update(value=alert(f"The report cannot be written: {error}"), visible=True)}
         return {self.buttons[kind]: gr.update(value=str(path)) for kind, path in files.items()}
 
     def _written(self, job: Any) -> dict[str, Path]:

@@ -62,6 +62,7 @@ class Session:
     picture: LabImage | None = None
     drawing: Drawing = NOTHING_DRAWN
     on_canvas: tuple[LabImage | None, Drawing] | None = None  # what the canvases show; None while they are hidden
+    strengths: list[float] = field(default_factory=list)  # of the strip that is shown
     shown: Shot | None = None
     against: Shot | None = None  # the other result of a comparison; its `after` then stands as "before"
     shots: list[Shot] = field(default_factory=list)  # oldest first

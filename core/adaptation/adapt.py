@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 import math
 import time
@@ -25,6 +26,7 @@ from typing import Any
 from core.data.images import to_pils, to_tensor
 from core.data.labelled import LabelledImage, LabelledSet, Report, digest_of, load_set, png_names
 from core.data.labelled_write import write_tables
+from core.data.linked import linked
 from core.data.png import read_request, write_png
 from core.data.text_files import write_text
 from core.methods.walks import stop_if_asked
@@ -61,14 +63,21 @@ class Adaptation:
         }
 
 
-def adapt(labelled: LabelledSet, adaptation: Adaptation, out: Path, context: Context, rank: int = 0, world: int = 1) -> Iterator[StepEvent]:
+def adapt(
+    labelled: LabelledSet, adaptation: Adaptation, out: Path, context: Context, rank: int = 0, world: int = 1,
+    earlier: Iterable[Path] = (),
+) -> Iterator[StepEvent]:  # fmt: skip
     """Yields an "adapt" event a batch, counting pictures of this process; the manifest is written by whoever finds all of them there.
 
-    rank, world: which of how many processes this is. Event numbers: images_per_s, seconds_left, and the batch's mean of each score.
-    Raises ShiftlabError for a folder that holds another adaptation, or a picture that changed since the set was read; Stopped when asked.
+    rank, world: which of how many processes this is. earlier: folders of adaptations; the pictures of those that are of the same set and
+    settings (it may have been split otherwise) are taken over. Event numbers: images_per_s, seconds_left, and the batch's mean of each
+    score. Raises ShiftlabError for a folder that holds another adaptation, or a picture that changed since the set was read; Stopped when
+    asked.
     """
     names = png_names(labelled.items)
-    _begin(out, adaptation.facts(labelled, context))
+    facts = adaptation.facts(labelled, context)
+    _begin(out, facts)
+    _take_over(names, facts, earlier, out)
     batches = [range(k, min(k + adaptation.batch, len(names))) for k in range(0, len(names), adaptation.batch)][rank::world]
     missing = [[i for i in batch if not (out / names[i]).is_file()] for batch in batches]
     total = sum(map(len, batches))
@@ -122,6 +131,13 @@ def _begin(out: Path, facts: dict[str, Any]) -> None:
         write_text(out / FACTS, json.dumps(facts, indent=2) + "\n")
     elif facts_of(out) != facts:
         raise ShiftlabError(f"{out} holds another adaptation (another set, edit, setting or model). Choose another folder.")
+
+
+def _take_over(names: Sequence[str], facts: dict[str, Any], earlier: Iterable[Path], out: Path) -> None:
+    same = [folder for folder in earlier if (folder / FACTS).is_file() and facts_of(folder) == facts]
+    for folder, name in itertools.product(same, names):
+        if (folder / name).is_file():
+            linked(folder / name, out / name)
 
 
 def _carried(items: Sequence[LabelledImage], first: int, labelled: LabelledSet, adaptation: Adaptation, context: Context) -> EditResult:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 from core.adaptation.classify import PHASE, classifier_file, prediction_file
+from core.data.linked import linked
 from core.jobs.runs import RunFolder
 from core.types import StepEvent
 
@@ -20,7 +19,7 @@ def take_over(earlier: Path, folder: Path, runs: list[tuple[str, int]], epochs: 
     taken = []
     rows = RunFolder(earlier).numbers()
     for path in (earlier / "pixels").glob("*.npy"):
-        _linked(path, folder / "pixels" / path.name)
+        linked(path, folder / "pixels" / path.name)
     for place, (arm, seed) in enumerate(runs):
         said = prediction_file(earlier, arm, seed)
         if arm in but or not said.is_file() or prediction_file(folder, arm, seed).is_file():
@@ -30,18 +29,7 @@ def take_over(earlier: Path, folder: Path, runs: list[tuple[str, int]], epochs: 
                 numbers = {name: value for name, value in row.items() if name not in ("phase", "step", "total", "time")}
                 event = StepEvent(row["phase"], place * epochs + int(row["epoch"]), len(runs) * epochs, numbers)
                 RunFolder(folder).add_numbers(event)
-        _linked(classifier_file(earlier, arm, seed), classifier_file(folder, arm, seed))
-        _linked(said, prediction_file(folder, arm, seed))  # last: where it is, this classifier is finished
+        linked(classifier_file(earlier, arm, seed), classifier_file(folder, arm, seed))
+        linked(said, prediction_file(folder, arm, seed))  # last: where it is, this classifier is finished
         taken.append((arm, seed))
     return taken
-
-
-def _linked(path: Path, to: Path) -> None:
-    """The same file in two folders, or a copy where the disk cannot; neither is ever written again."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    if to.exists():
-        return
-    try:
-        os.link(path, to)
-    except OSError:
-        shutil.copyfile(path, to)

@@ -18,7 +18,7 @@ from core.adaptation.carry import take_over
 from core.adaptation.classifier import ClassifierSettings, load_classifier
 from core.adaptation.classify import ArmName, Domains, classify
 from core.adaptation.oneshot_jobs import GenerateTask, PersonaliseTask
-from core.adaptation.pairs import in_order, pairs
+from core.adaptation.pairs import in_order, manifest, pairs
 from core.adaptation.report import Study, export
 from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.share_jobs import SharesTask
@@ -33,7 +33,10 @@ SHOWN_PAIRS = 6  # of the worst identity, and as many spread over the set
 
 
 class AdaptTask(Task):
-    """A set carried across; the result lies in the run's folder under "adapted". See core/adaptation/adapt.py."""
+    """A set carried across; the result lies in the run's folder under "adapted". See core/adaptation/adapt.py.
+
+    earlier: folders of runs, from which pictures of the same set, edit and settings are taken over; a folder that is gone is no matter.
+    """
 
     kind: ClassVar[str] = "adapt"
     index: Path
@@ -42,6 +45,7 @@ class AdaptTask(Task):
     edits: tuple[str, ...] = ()
     seed: int = Field(0, ge=0)
     batch: int = Field(16, ge=1, le=1024)
+    earlier: tuple[Path, ...] = ()
 
     def run(self, folder: Path, tools: Tools) -> Iterator[StepEvent]:
         method = tools.methods.get(self.method)
@@ -50,7 +54,7 @@ class AdaptTask(Task):
         settings = method.edit_settings(**self.settings)
         edits = tuple((key, tools.load_edit(key)) for key in self.edits)
         adaptation = Adaptation(method, settings, edits, self.seed, self.batch)
-        yield from adapt(load_set(self.index), adaptation, folder / ADAPTED, tools.context)
+        yield from adapt(load_set(self.index), adaptation, folder / ADAPTED, tools.context, earlier=[run / ADAPTED for run in self.earlier])
 
 
 class ClassifyTask(Task):
@@ -98,7 +102,7 @@ class ClassifyTask(Task):
 
     def study(self, folder: Path, title: str, note: str = "") -> Study:
         """What a report of the run in `folder` is made of; what was noted of the set, as that it was rebalanced, follows the note."""
-        source, names = load_set(self.index), in_order(self.adapted)
+        source, names = load_set(self.index), in_order(manifest(self.adapted))
         note = " ".join([note, *source.report.notes]).strip()
         spread = names[SHOWN_PAIRS :: max(1, len(names) // SHOWN_PAIRS)][:SHOWN_PAIRS]
         shown = list(pairs(source, self.adapted, [*names[:SHOWN_PAIRS], *spread]))

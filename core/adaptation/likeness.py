@@ -23,6 +23,7 @@ from core.types import Context
 LIKENESS = "likeness.json"
 NEAR = 0.25  # of the mean distance of the model's own pictures: what is closer is nearly the same picture
 MOST_PAIRS = 100  # that are named
+MOST_PICTURES = 2000  # that are compared with one another, which takes the square of them
 
 
 def measure_of(context: Context) -> tuple[str, Vectors] | None:
@@ -36,14 +37,17 @@ def measure_of(context: Context) -> tuple[str, Vectors] | None:
 
 def likeness(made: Path, names: Sequence[str], before: Path, compared: Sequence[str], context: Context) -> dict[str, Any]:
     """Measures and writes likeness.json into `made`: "measure", "variety", "mean_distance", "mean_distance_before", "near",
-    "near_duplicates" [[name, name, distance], …] with the closest first, and how many there are, "near_duplicate_pairs".
+    "near_duplicates" [[name, name, distance], …] with the closest first, how many there are, "near_duplicate_pairs", and "pictures", among
+    how many.
 
-    names: of all pictures in `made`; compared: of those that `before` has as well. variety: the mean distance of the compared pictures in
-    units of that before; 1 as varied as the model was, 0 all the same. Empty where nothing is loaded that could tell.
+    names: of all pictures in `made`, of which the first MOST_PICTURES count; compared: of those that `before` has as well, which are among
+    them. variety: the mean distance of the compared pictures in units of that before; 1 as varied as the model was, 0 all the same. Empty
+    where nothing is loaded that could tell.
     """
     measure = measure_of(context)
     if measure is None:
         return {}
+    names = names[:MOST_PICTURES]
     pictures, own_pictures = (_read(*part).to(context.device) for part in ((made, names), (before, compared)))
     with context.lock:
         distances = pairwise(measure[1], pictures)
@@ -58,6 +62,7 @@ def likeness(made: Path, names: Sequence[str], before: Path, compared: Sequence[
         "mean_distance_before": own,
         "near": NEAR * own,
         "near_duplicate_pairs": len(near),
+        "pictures": len(names),
         "near_duplicates": [[names[i], names[j], distance] for i, j, distance in near[:MOST_PAIRS]],
     }
     write_text(made / LIKENESS, json.dumps(found, indent=2) + "\n")

@@ -31,9 +31,8 @@ def manifest(out: Path) -> pd.DataFrame:
     return pd.read_csv(out / MANIFEST, converters=dict.fromkeys(["name", "source", "split", *labels], str)).set_index("name")
 
 
-def in_order(out: Path, by: str = "identity") -> list[str]:
-    """Names of the adapted pictures, the lowest of a score first; in the set's order where the score was not measured."""
-    table = manifest(out)
+def in_order(table: pd.DataFrame, by: str = "identity") -> list[str]:
+    """Names of a manifest's pictures, the lowest of a score first; in the set's order where the score was not measured."""
     return list((table.sort_values(by, kind="stable") if by in table else table).index)
 
 

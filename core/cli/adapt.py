@@ -17,7 +17,7 @@ import torch
 import typer
 
 from core.adaptation.adapt import Adaptation, adapt, is_complete
-from core.cli.options import command, option, settings_from, settings_options
+from core.cli.options import MOST_SEED, command, option, settings_from, settings_options
 from core.cli.session import MODEL_OPTIONS, open_context, read_edit, told_to_end
 from core.data.labelled import LabelledSet, open_set
 from core.data.labelled_split import with_split
@@ -32,15 +32,15 @@ SET = option("unused", Path, None, "").replace(
 )
 COLUMN = option("column", str | None, None, "Label column that the split keeps in proportion.", show_default="the first")
 SPLIT_OPTIONS = [
-    option("validation", float, 0.1, "Share of the pictures drawn for validation, where the set gives no split.", min=0, max=0.9),
-    option("test", float, 0.2, "Share of the pictures drawn for testing.", min=0, max=0.9),
+    option("validation", float, 0.1, "Share of the pictures drawn for validation, where the set gives none itself.", min=0, max=0.9),
+    option("test", float, 0.2, "Share of the pictures drawn for testing, where the set gives none itself.", min=0, max=0.9),
     option("split_seed", int, 0, "Of that draw.", min=0),
 ]
 OWN_OPTIONS = [
     SET,
     option("edit", list[str], [], "Edit: a file, a shipped edit's name or a run's id. Several mix; none reconstructs."),
     option("out", Path, Path("adapted"), "Folder for the adapted set."),
-    option("seed", int, 0, "Of the first picture; the next ones count on.", min=0),
+    option("seed", int, 0, "Of the first picture; the next ones count on.", min=0, max=MOST_SEED),
     option("batch", int, 16, "Pictures at once. The same for every process and every repetition.", min=1, max=1024),
     COLUMN,
     *SPLIT_OPTIONS,

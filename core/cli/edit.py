@@ -11,7 +11,7 @@ import torch
 import typer
 from torch import Tensor
 
-from core.cli.options import command, option, paths_argument, settings_from, settings_options
+from core.cli.options import MOST_SEED, command, option, paths_argument, settings_from, settings_options
 from core.cli.session import MODEL_OPTIONS, open_context, picture_paths, read_edit, read_pictures, told
 from core.data.images import decode_image, to_mask, to_pils
 from core.data.png import write_png
@@ -25,7 +25,7 @@ OWN_OPTIONS = [
     paths_argument("pictures", "PICTURES...", "Picture files, or folders of them."),
     option("edit", list[str], [], "Edit: a file, a shipped edit's name, a run's id or base/NAME. Several mix; none reconstructs."),
     option("out", Path, Path("."), "Folder for the results.", show_default="here"),
-    option("seed", int, 0, "Of the first picture; the next ones count on.", min=0),
+    option("seed", int, 0, "Of the first picture; the next ones count on.", min=0, max=MOST_SEED),
     option("batch", int, 8, "Pictures at once.", min=1, max=1024),
     option("overwrite", bool, False, "Replace results that are there already."),
 ]

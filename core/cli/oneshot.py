@@ -18,7 +18,7 @@ from core.adaptation.jobs import in_foreground
 from core.adaptation.likeness import read_likeness
 from core.adaptation.oneshot_jobs import GENERATED, GenerateTask, PersonaliseTask, kept_checkpoints
 from core.cli.interrupt import interruptible
-from core.cli.options import command, option, paths_argument, settings_from, settings_options
+from core.cli.options import MOST_SEED, command, option, paths_argument, settings_from, settings_options
 from core.cli.session import CHECKPOINTS, DEVICE, HOME, MIRROR, no_edits, picture_paths, told_to_end
 from core.jobs.machine import pick_device
 from core.jobs.tasks import Tools
@@ -43,7 +43,7 @@ MODEL_OPTIONS = [
     CHECKPOINTS,
     MIRROR,
 ]
-SEED = option("seed", int, 0, "Of everything random in it.", min=0)
+SEED = option("seed", int, 0, "Of everything random in it.", min=0, max=MOST_SEED)
 PERSONALISE_OPTIONS = [
     option("name", str, "target", "Name of what is learned."),
     SEED,
@@ -54,7 +54,7 @@ CLASSES = Annotated[list[str], typer.Option("--class", help=f"CLASS or CLASS=COU
 GENERATE_OPTIONS = [
     option("weights", Path | None, None, "").replace(annotation=WEIGHTS),
     option("classes", list[str], [], "").replace(annotation=CLASSES),
-    option("seed", int, 0, "Of the first picture; the next ones count on.", min=0),
+    option("seed", int, 0, "Of the first picture; the next ones count on.", min=0, max=MOST_SEED),
     option("batch", int, 16, "Pictures at once. The same for every repetition.", min=1, max=256),
     option("compared", int, 32, "Pictures drawn by the model as it was, to tell how much the set varies. 0: none.", min=0, max=1000),
     option("out", Path, Path("generated"), "Folder of the run; the pictures lie in its folder “generated”."),

@@ -21,6 +21,7 @@ from core.data.edits import read_card
 from core.data.png import read_request
 from core.types import Settings, ShiftlabError
 
+MOST_SEED = 2**31 - 1  # that the page takes back from a picture
 PREFIX = "setting_"  # of the Python names of a settings class's options, which may be called as a command's own are
 PLAIN = (int, float, str, bool)
 SETTINGS_HELP = "File to take the settings from that are not given here: JSON, a PNG that the lab wrote, or an edit."

@@ -20,7 +20,7 @@ from core.adaptation.rebalance import How, shares_in
 from core.adaptation.share_jobs import SharesTask, rebalanced_by
 from core.adaptation.shares import ShareSettings, read_levels, read_shares
 from core.cli.adapt import COLUMN, SET, SPLIT_OPTIONS, split_set
-from core.cli.options import command, option, settings_from, settings_options
+from core.cli.options import MOST_SEED, command, option, settings_from, settings_options
 from core.cli.session import MODEL_OPTIONS, no_edits, open_context, told_to_end
 from core.data.labelled import open_set
 from core.jobs.tasks import Tools
@@ -48,7 +48,7 @@ REBALANCE_OPTIONS = [
     option("shares", Path, Path("shares"), "Folder in which `shares` left its tables."),
     option("way", str, "em", f"Whose estimate: {', '.join(WAYS)}."),
     option("how", str, "resample", "resample: as many as there were, the scarce ones several times. subsample: nobody twice, far fewer."),
-    option("seed", int, 0, "Of the draw.", min=0),
+    option("seed", int, 0, "Of the draw.", min=0, max=MOST_SEED),
     option("out", Path, Path("rebalanced.jsonl"), "File for the index; the manifest of what was taken goes beside it (.csv)."),
     option("column", str | None, None, "Label column to be learned, whose classes keep their shares.", show_default="the first"),
     *SPLIT_OPTIONS,

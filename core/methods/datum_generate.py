@@ -22,6 +22,7 @@ from core.process.sampling import generate, last
 from core.process.timesteps import leading_timesteps
 from core.types import Context, ShiftlabError
 
+MOST_PICTURES = 100_000  # of a run
 PAPER_CLASSES = (
     "traffic light", "traffic sign", "person", "rider", "car", "truck", "train", "bus", "motorcycle", "bicycle",
 )  # fmt: skip
@@ -40,11 +41,14 @@ class Picture:
 def plan(table: Sequence[tuple[str, int]], settings: GenerateSettings, token: str, seed: int) -> list[Picture]:
     """The pictures of a table of (class, count): one of each class in turn, as long as there are any left of it; picture i has seed + i.
 
-    An empty token leaves its place out, as for a model that was not personalised. Raises ShiftlabError for a table without pictures.
+    An empty token leaves its place out, as for a model that was not personalised. Raises ShiftlabError for a table without pictures, or
+    with more than MOST_PICTURES.
     """
     named = [(name.strip(), max(0, count)) for name, count in table if name.strip()]
     if not any(count for _, count in named):
         raise ShiftlabError("There is no class to generate. Name one or more, each with the number of its pictures.")
+    if (total := sum(count for _, count in named)) > MOST_PICTURES:
+        raise ShiftlabError(f"The table asks for {total:,} pictures; {MOST_PICTURES:,} are the most that a run makes. Lower the numbers.")
     turns = zip_longest(*([name] * count for name, count in named))
     names = [name for name in chain.from_iterable(turns) if name is not None]
     return [Picture(place, name, filled(settings.template, token, name), seed + place) for place, name in enumerate(names)]

@@ -25,7 +25,7 @@ from core.adaptation.audit import AUDIT, AuditSettings, dropped, read_audit
 from core.adaptation.classifier import ClassifierSettings
 from core.adaptation.classify import Domains, classifier_file, classify
 from core.adaptation.jobs import ADAPTED, AdaptTask, AuditTask, in_foreground
-from core.adaptation.pairs import in_order, pairs
+from core.adaptation.pairs import in_order, manifest, pairs
 from core.adaptation.report import PUBLISHED, Study, doubts, export, percent
 from core.adaptation.results import accuracies, comparisons
 from core.data.checkpoints import FolderCheckpoints
@@ -131,7 +131,7 @@ def compare(found: Sets, out: Path, label: str, domain: str, options: argparse.N
     context.checkpoints = FolderCheckpoints(folder / "checkpoints")
     domains = Domains(found.photos, after, label, found.target, names)
     told(_noted(classify(domains, domains.possible_arms(), size, settings, folder, context), run))
-    order = in_order(out)
+    order = in_order(manifest(out))
     shown = list(pairs(found.photos, out, [*order[: SHOWN // 2], *order[:: max(1, 2 * len(order) // SHOWN)][: SHOWN // 2]]))
     facts = {**settings.model_dump(mode="json"), "column": label, "dropped by the audit": len(names)}
     return Study(f"{label.capitalize()}: photographs to {domain}", folder, out, facts, shown)

@@ -67,6 +67,14 @@ def test_two_shares_make_the_whole(labelled, whole, context, tmp_path):
     assert counts == [3, 5] and contents(out) == contents(whole[0])
 
 
+def test_pictures_of_an_earlier_run_are_taken_over_where_all_is_the_same(labelled, whole, context, tmp_path):
+    otherwise_split = replace(labelled, items=tuple(item._replace(split="train") for item in labelled.items))
+    events = list(adapt(otherwise_split, adaptation(context.base), tmp_path / "same", context, earlier=[tmp_path / "gone", whole[0]]))
+    assert events[0].step == 8 and {item.split for item in adapted_set(tmp_path / "same").items} == {"train"}
+    events = adapt(labelled, adaptation(context.base, return_step=301), tmp_path / "other", context, earlier=[whole[0]])
+    assert next(events).step == 0
+
+
 def test_a_folder_takes_one_adaptation_only(labelled, whole, context):
     with pytest.raises(ShiftlabError, match="another adaptation"):
         list(adapt(labelled, adaptation(context.base, return_step=301), whole[0], context))
@@ -81,7 +89,7 @@ def test_a_changed_picture_stops_it_by_name(context, tmp_path):
 
 def test_pairs_come_worst_identity_first(labelled, whole):
     out, _ = whole
-    names = in_order(out)
+    names = in_order(manifest(out))
     scores = manifest(out).loc[names, "identity"]
     assert list(scores) == sorted(scores)
     pair = next(pairs(labelled, out, names))

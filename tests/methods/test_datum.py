@@ -20,6 +20,8 @@ def test_the_plan_takes_one_of_each_class_in_turn():
     assert [picture.seed for picture in made] == [100, 101, 102, 103, 104]
     assert made[0].prompt == "a photo of a ohwx urban scene with a traffic light"
     assert filled("a photo of a {token} {class}", "", "car") == "a photo of a car"
+    with pytest.raises(ShiftlabError, match=r"1,000,000,001 pictures; 100,000 are the most"):
+        plan([("car", 10**9), ("bus", 1)], GenerateSettings(), "", 0)
     with pytest.raises(ShiftlabError, match="no class to generate"):
         plan([("", 3), ("car", 0)], GenerateSettings(), "ohwx", 0)
     assert len(plan([("bus", -5), ("car", 2)], GenerateSettings(), "", 0)) == 2

@@ -96,8 +96,12 @@ def test_the_strip_of_strengths(visitor: Visitor, lab: FakeLab) -> None:
     captions = [caption for _, caption in visitor.values[tab.results.strip]]
     assert captions == ["0", "+0.167", "+0.333", "+0.5", "+0.667", "+0.833", "+1"]
     assert [request.settings.strength for request in lab.asked] == [0.0, 0.167, 0.333, 0.5, 0.667, 0.833, 1.0]
+    strength = c.forms["diffusionclip"].components["strength"]
+    visitor.values[strength] = 0.9  # the strip is of the settings before
     visitor.take(tab.choose_strength(visitor.values, SimpleNamespace(index=3)))
-    assert visitor.values[c.forms["diffusionclip"].components["strength"]] == 0.5
+    assert visitor.values[strength] == 0.5
+    visitor.values[c.method] = "sdedit"  # which knows no strength
+    assert strength not in tab.choose_strength(visitor.values, SimpleNamespace(index=0))
 
 
 def test_a_strength_with_an_opposite_runs_from_minus_to_plus() -> None:

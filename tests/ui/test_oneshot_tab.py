@@ -20,6 +20,7 @@ from core.types import Context
 from tests.adaptation.segment_helpers import CLASSES, QUICK, scenes, write_backbone
 from tests.ui.oneshot_lab import OneShotLab, drawn, learned
 from ui.oneshot_chain import AS_IT_WAS, Seen
+from ui.oneshot_generate import counted_html
 from ui.oneshot_tab import OneShotTab
 from ui.state import LabImage, create_shared
 
@@ -141,7 +142,7 @@ def test_personalising_is_watched_and_its_checkpoint_chosen(guest):
     guest.looks()
     assert "150 of 1,000" in guest.sees(tab.rail) and guest.shown[step.save]["visible"]
     assert Guest(tab).seen.step == "personalise"  # a reload in the middle
-    guest.does(step.line.asks(tab.lab.save_now, lambda seen: tab.chain().personalise))
+    guest.does(step.line.asks(tab.lab.save_now))
     assert tab.lab.asked_for == [("save", row.id)]
     learned(row)
     guest.looks()
@@ -169,6 +170,7 @@ def test_generating_reads_the_table_and_shows_whether_it_collapsed(guest):
         guest.values[step.table] = rows
         guest.starts(step)
         assert words in guest.told and tab.lab.rows == []
+    assert "&lt;img src=x&gt;" in counted_html([["<img src=x>", "many"]])
     guest.values[step.table] = [["car", 3], [" bus ", "2"], ["", None]]
     guest.starts(step)
     row = tab.lab.rows[0]
