@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from core.adaptation.adapt import Adaptation, adapt, adapted_set, facts_of
 from core.adaptation.audit import AUDIT, Question, audit
@@ -131,10 +131,15 @@ class AuditTask(Task):
 def in_foreground(task: Task, folder: Path, name: str, tools: Tools) -> Iterator[StepEvent]:
     """Runs a task here and now in a folder as the queue's, so that it goes on where it was stopped. Yields its events.
 
-    Raises ShiftlabError for a folder in which another task was begun.
+    An empty folder is as good as none. Raises ShiftlabError for one in which another task was begun, or that holds no run.
     """
-    run = RunFolder(folder) if folder.exists() else RunFolder.create_task(folder, task, name)
-    if run.settings() != task.model_dump(mode="json"):
+    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    run = RunFolder.create_task(folder, task, name) if empty else RunFolder(folder)
+    try:
+        same = _is_of(run, task)
+    except OSError as error:
+        raise ShiftlabError(f"{folder} is there and holds no run of Shiftlab. Choose another folder, or an empty one.") from error
+    if not same:
         raise ShiftlabError(f"{folder} holds a run with other settings. Choose another folder.")
     checkpoints = FolderCheckpoints(run.checkpoints)
     for event in task.run(folder, replace(tools, context=replace(tools.context, checkpoints=checkpoints))):
@@ -143,6 +148,14 @@ def in_foreground(task: Task, folder: Path, name: str, tools: Tools) -> Iterator
         if event.images is not None:
             run.add_samples(event.step, event.images)
         yield event
+
+
+def _is_of(run: RunFolder, task: Task) -> bool:
+    """Whether the folder's run was begun with this task. A run of an older lab lacks what is new in a task, so defaults are filled in."""
+    try:
+        return type(task)(**run.settings()) == task
+    except ValidationError:
+        return False
 
 
 TASKS: dict[str, type[Task]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -75,8 +77,19 @@ def test_what_cannot_run_says_so(lab, tmp_path):
     tools = Tools(lab.context(), METHODS, lab.load_edit)
     task = AdaptTask(index=index, method="diffusionclip", settings=QUICK)
     list(in_foreground(task, tmp_path / "run", "z", tools))
-    with pytest.raises(ShiftlabError, match="other settings"):
-        list(in_foreground(task.model_copy(update={"seed": 1}), tmp_path / "run", "z", tools))
+    for other in (task.model_copy(update={"seed": 1}), ClassifyTask(index=index, adapted=tmp_path, column="class")):
+        with pytest.raises(ShiftlabError, match="other settings"):
+            list(in_foreground(other, tmp_path / "run", "z", tools))
+
+
+def test_a_run_of_an_older_lab_goes_on(lab, tmp_path):
+    task = AdaptTask(index=split_set(tmp_path / "in", 2).save(tmp_path / "set.jsonl"), method="diffusionclip", settings=QUICK)
+    tools = Tools(lab.context(), METHODS, lab.load_edit)
+    list(in_foreground(task, tmp_path / "run", "z", tools))
+    facts = json.loads((tmp_path / "run" / "settings.json").read_text())
+    del facts["settings"]["earlier"]  # which it did not know
+    (tmp_path / "run" / "settings.json").write_text(json.dumps(facts))
+    assert list(in_foreground(task, tmp_path / "run", "z", tools))[-1].step == 4
 
 
 def test_thresholds_move_without_asking_again():
