@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 # Before gradio is imported: the server asks no host for anything by itself.
@@ -40,13 +41,10 @@ def main(words: list[str] | None = None) -> None:
     from ui.page import build_page
 
     try:
-        lab = Lab(given.home, given.checkpoints, given.device, precision=given.precision, models=given.models)
+        with closing(Lab(given.home, given.checkpoints, given.device, precision=given.precision, models=given.models)) as lab:
+            launch(build_page(lab), given.host, given.port, MAX_UPLOAD)
     except ShiftlabError as error:
         sys.exit(str(error))
-    try:
-        launch(build_page(lab), given.host, given.port, MAX_UPLOAD)
-    finally:
-        lab.close()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import BaseModel
 from torch import Tensor
 
@@ -42,6 +41,7 @@ from core.models.clip import Clip
 from core.models.download import download
 from core.models.edit_shelf import SECOND, EditEntry, EditShelf
 from core.models.identity import Identity
+from core.models.memory import is_out_of_memory
 from core.models.precision import dtype_of
 from core.models.shelf import KINDS, TEXT_TO_IMAGE, Loaded, Shelf
 from core.models.text_to_image import TextToImage
@@ -295,5 +295,7 @@ def _in_words(events: Iterator[StepEvent | EditResult]) -> Iterator[StepEvent | 
     """The same events; what the machine refuses becomes a sentence."""
     try:
         yield from events
-    except (MemoryError, torch.OutOfMemoryError, OSError) as error:
+    except (MemoryError, RuntimeError, OSError) as error:
+        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+            raise
         raise ShiftlabError(sentence(error)) from error

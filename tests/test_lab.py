@@ -97,6 +97,14 @@ def test_a_strip_has_a_result_a_strength(checkpoints: Path, open_lab: Callable[[
         assert [len(result.images) for result in results] == [1, 1]
 
 
+def test_a_strip_without_memory_is_refused_in_words(
+    checkpoints: Path, open_lab: Callable[[Path], Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.lab.at_strengths", lambda *given: (torch.empty(2**60) for _ in "x"))
+    with pytest.raises(ShiftlabError, match="ran out of memory"):
+        list(open_lab(checkpoints).strip(EditRequest(images(1), DiffusionCLIPEdit()), [1.0]))
+
+
 def test_an_empty_checkpoints_folder_is_told_and_refused_in_words(tmp_path: Path, open_lab: Callable[[Path], Lab]) -> None:
     lab = open_lab(tmp_path / "nothing")
     assert (lab.base, lab.clip, lab.identity, lab.perceptual, lab.edits()) == (None, None, None, None, [])

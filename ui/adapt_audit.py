@@ -91,13 +91,17 @@ class AuditPart:
         updates: Updates = {self.card: gr.update(visible=complete)} if seen.new("audit card", complete) else {}
         if not complete:
             return updates
-        job = chain.audit
-        if job is not None and job.state == "queued" and chain.classify is not None and chain.classify.live:
-            job = chain.classify  # the classifier that it waits for
-        updates |= self.line.show(job, seen)
+        updates |= self.line.show(self._under_way(chain), seen)
         if seen.new("audit prompts of", (chain.adapt.id, chain.choices.column)):
             updates |= {self.prompts: self._prompts(chain)}
         return {**updates, **self._thresholds(chain, seen)}
+
+    def _under_way(self, chain: Chain) -> Any:
+        """The audit; while it waits for a classifier, the job that trains that one."""
+        audit = chain.audit
+        if audit is None or audit.state != "queued":
+            return audit
+        return next((job for job in self._comparisons(chain) if job.live and str(_source_file(job)) == audit.settings["classifier"]), audit)
 
     def _thresholds(self, chain: Chain, seen: Seen) -> Updates:
         done = chain.audit is not None and chain.audit.state == "done"

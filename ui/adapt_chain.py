@@ -4,7 +4,7 @@ rows, so any page that opens sees the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ Doing = Callable[[Values, "Seen"], Updates | None]
 
 @dataclass(frozen=True)
 class Chain:
-    """The newest runs of the choices, None where there is none. adapts: all that carried this set across, the newest first."""
+    """The runs of the choices, None where there is none. adapts: all that carried this set across, the newest first."""
 
     entry: SetEntry | None = None
     choices: Choices = field(default_factory=Choices)
@@ -83,7 +83,14 @@ def chain_of(lab: Any, shelf: SetShelf, id: str) -> Chain:
         return Chain(entry, choices, index)
     of = str(Path(adapt.folder) / ADAPTED)
 
-    def newest(kind: str) -> Any:
-        return next((j for j in jobs if j.kind == kind and j.settings["adapted"] == of and j.settings["column"] == choices.column), None)
+    def found(kind: str) -> Any:
+        return foremost(j for j in jobs if j.kind == kind and j.settings["adapted"] == of and j.settings["column"] == choices.column)
 
-    return Chain(entry, choices, index, adapts, adapt, newest("audit"), newest("classify"))
+    return Chain(entry, choices, index, adapts, adapt, found("audit"), found("classify"))
+
+
+def foremost(jobs: Iterable[Any]) -> Any:
+    """Of jobs, the newest first, the one that runs, for a newer one waits behind it; else the newest, None where there is none."""
+    jobs = list(jobs)
+    running = (job for job in jobs if job.live and job.state != "queued")
+    return next(running, jobs[0] if jobs else None)

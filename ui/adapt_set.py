@@ -7,13 +7,15 @@ from typing import Any
 
 import gradio as gr
 
-from core.data.labelled_split import has_split
+from core.data.labelled_split import given_parts
 from core.jobs.sets import Drawn, SetEntry, SetShelf
 from core.types import ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates, Values
 from ui.adapt_read import index_of
 from ui.adapt_set_show import NO_SET, reading_html, set_html
 from ui.adapt_shares import SharesPart
+from ui.edit_show import alert
+from ui.read_again import again_button, again_update
 from ui.tune_targets import EXAMPLES
 from ui.tune_targets import SET as OWN_SET
 
@@ -40,8 +42,9 @@ class SetStep:
             with gr.Column(scale=1, min_width=300, elem_classes="stage"):
                 with gr.Column(elem_classes="card told-set"):
                     self.told = gr.HTML(NO_SET, elem_id="adapt-set-told", elem_classes="plain")
-                    self.again = gr.Button("Read again", size="sm", visible=False, min_width=100, scale=0, elem_id="adapt-read-again")
+                    self.again = again_button("adapt-read-again")
                     self.told_target = gr.HTML("", elem_id="adapt-target-told", elem_classes="plain")
+                    self.target_again = again_button("adapt-read-target-again")
                 self.shares.build_result()
 
     def _build_source(self) -> None:
@@ -92,7 +95,7 @@ class SetStep:
     def outputs(self) -> list[Any]:
         return [
             self.pick, self.drop, self.label, self.split_said, self.validation, self.test, self.split_seed, self.target, self.target_drop,
-            self.told, self.told_target, self.again, self.later, *self.shares.outputs(),
+            self.told, self.told_target, self.again, self.target_again, self.later, *self.shares.outputs(),
         ]  # fmt: skip
 
     # --- handlers -----------------------------------------------------------------------------------------------------------------
@@ -114,6 +117,10 @@ class SetStep:
 
     def read_again(self, values: Values, seen: Seen) -> None:
         self.shelf.read_again(seen.set)
+
+    def read_target_again(self, values: Values, seen: Seen) -> None:
+        self._need(seen)
+        self.shelf.read_again(self.shelf.choices(seen.set).target)
 
     def choose_column(self, values: Values, seen: Seen) -> None:
         self._need(seen)
@@ -185,34 +192,35 @@ class SetStep:
         if not seen.new("set", (entry, how)):
             return {}
         if entry is None or not entry.ready or chain.index is None:
-            lost = entry is not None and entry.state in ("failed", "interrupted")
-            hidden = {self.again: gr.update(visible=lost), self.later: gr.update(visible=False)}
+            hidden = {self.again: again_update(entry), self.later: gr.update(visible=False)}
             return {self.told: reading_html(entry) if entry else NO_SET, **hidden}
-        given = has_split(self.shelf.load(entry.id))
-        said = "The set gives its split itself." if given else "Drawn by the seed, every class in its own proportion."
+        given = given_parts(self.shelf.load(entry.id))
         return {
             self.told: set_html(entry.name, chain.index, chosen.column),
-            self.again: gr.update(visible=False),
+            self.again: again_update(entry),
             self.later: gr.update(visible=True),
             self.label: gr.update(choices=list(index_of(chain.index).columns), value=chosen.column),
-            self.split_said: f'<p class="help">{said}</p>',
-            self.validation: gr.update(value=chosen.validation, visible=not given),
-            self.test: gr.update(value=chosen.test, visible=not given),
-            self.split_seed: gr.update(value=chosen.split_seed, visible=not given),
+            self.split_said: f'<p class="help">{_split_words(given)}</p>',
+            self.validation: gr.update(value=chosen.validation, visible="validation" not in given),
+            self.test: gr.update(value=chosen.test, visible="test" not in given),
+            self.split_seed: gr.update(value=chosen.split_seed, visible=len(given) < 2),
         }
 
     def _target(self, chain: Chain, target: SetEntry | None, seen: Seen) -> Updates:
         if not seen.new("target", (target, chain.choices.column, chain.index)):
             return {}
+        return {self.told_target: self._told_target(chain, target), self.target_again: again_update(target)}
+
+    def _told_target(self, chain: Chain, target: SetEntry | None) -> str:
         if target is None:
-            return {self.told_target: ""}
+            return ""
         if not target.ready:
-            return {self.told_target: reading_html(target)}
+            return reading_html(target)
         try:
             index = target_index(self.shelf, chain)
         except ShiftlabError as error:
-            return {self.told_target: f'<p class="alert">{error}</p>'}
-        return {self.told_target: set_html(f"Target: {target.name}", index, chain.choices.column) if index else ""}
+            return alert(str(error))
+        return set_html(f"Target: {target.name}", index, chain.choices.column) if index else ""
 
 
 def target_index(shelf: SetShelf, chain: Chain) -> Path | None:
@@ -223,6 +231,16 @@ def target_index(shelf: SetShelf, chain: Chain) -> Path | None:
         return None
     shelf.load(chain.choices.target).column(chain.choices.column)
     return shelf.split_index(chain.choices.target, chain.choices)
+
+
+def _split_words(given: tuple[str, ...]) -> str:
+    """What the set gave of its split, and what was drawn. given: see `given_parts`."""
+    if len(given) > 1:
+        return "The set gives its split itself."
+    if given:
+        missing = "test" if given == ("validation",) else "validation"
+        return f"The set gives its {given[0]} pictures itself; those for {missing} are drawn, every class in its own proportion."
+    return "Drawn by the seed, every class in its own proportion."
 
 
 def _open(seen: Seen, id: str) -> None:

@@ -14,13 +14,14 @@ from core.adaptation.share_jobs import SharesTask, rebalanced_by
 from core.adaptation.shares import ShareSettings, read_levels, read_shares, shares_of
 from core.jobs.sets import SetShelf, shelf_of
 from core.types import ShiftlabError
-from ui.adapt_chain import Chain, Seen, Updates, Values, chain_of
+from ui.adapt_chain import Chain, Seen, Updates, Values, chain_of, foremost
 from ui.adapt_read import index_of
 from ui.adapt_set_show import reading_html
 from ui.adapt_shares_show import BEST, HOW_NAMES, WAY_NAMES, Estimated, estimate_html, plan_html
 from ui.edit_show import alert
 from ui.forms import build_form
 from ui.job_line import JobLine
+from ui.read_again import again_button, again_update
 
 SAME = ""
 ASKED = ("levels", "highest", "pictures")  # of the settings
@@ -56,6 +57,7 @@ class SharesPart:
                 elem_id="adapt-shares-drop", elem_classes="drop small-drop",
             )  # fmt: skip
             self.reading = gr.HTML("", elem_id="adapt-shares-reading", elem_classes="plain")
+            self.again = again_button("adapt-shares-read-again")
             self.twins = gr.Checkbox(
                 True, label="Learn from the adapted pictures too", visible=False, interactive=True, elem_id="adapt-shares-twins"
             )
@@ -84,7 +86,7 @@ class SharesPart:
         return {self.columns, self.target, self.drop, self.twins, self.how, self.way, *self.form.inputs()}
 
     def outputs(self) -> list[Any]:
-        parts = [self.fold, self.columns, self.target, self.drop, self.reading, self.twins, self.card, self.told]
+        parts = [self.fold, self.columns, self.target, self.drop, self.reading, self.again, self.twins, self.card, self.told]
         return [*parts, *self.line.outputs()]
 
     # --- handlers -----------------------------------------------------------------------------------------------------------------
@@ -100,6 +102,9 @@ class SharesPart:
         path = Path(values[self.drop])
         self.shelf.choose(seen.set, unlabelled=self.targets.bring(path, path.stem))
         return {self.drop: None}
+
+    def read_again(self, values: Values, seen: Seen) -> None:
+        self.targets.read_again(self._chain(seen).choices.unlabelled)
 
     def start(self, values: Values, chain: Chain) -> None:
         """Puts the counting into the queue."""
@@ -135,13 +140,13 @@ class SharesPart:
     # --- what there is ------------------------------------------------------------------------------------------------------------
 
     def job(self, chain: Chain) -> Any:
-        """The newest counting of these target pictures for this set; None where there is none."""
+        """The counting of these target pictures for this set that runs, else the newest; None where there is none."""
         try:
             asked = str(chain.index), str(self._target_index(chain))
         except ShiftlabError:
             return None
         jobs = (job for job in self.lab.list() if job.kind == SharesTask.kind)
-        return next((job for job in jobs if (job.settings["index"], job.settings["target"]) == asked), None)
+        return foremost(job for job in jobs if (job.settings["index"], job.settings["target"]) == asked)
 
     def _chain(self, seen: Seen) -> Chain:
         return chain_of(self.lab, self.shelf, seen.set)
@@ -195,7 +200,7 @@ class SharesPart:
             return {}
         names = [("The true target pictures above", SAME), *((entry.name, entry.id) for entry in entries)]
         told = "" if entry is None else _count_html(len(self.targets.load(entry.id))) if entry.ready else reading_html(entry)
-        return {self.target: gr.update(choices=names, value=chosen), self.reading: told}
+        return {self.target: gr.update(choices=names, value=chosen), self.reading: told, self.again: again_update(entry)}
 
     def _result(self, chain: Chain, job: Any, seen: Seen) -> Updates:
         done = job is not None and job.state == "done"

@@ -166,7 +166,7 @@ class AdaptTab:
         self._wire_run()
         self._on(self.compare.start_button.click, self.with_chain(self.compare.start), self.compare.inputs(), concurrency_limit=1)
         self._on(self.compare.metric.input, self.look)
-        self._jobs(self.compare.line, lambda chain: chain.classify)
+        self._jobs(self.compare.line)
         self._on(self.compare.next.click, self.opens("report"))
         polled = [self.rail, self.message, *(part for key, step in self.steps.items() if key != "edit" for part in step.outputs())]
         asked = {self.seen, self.run.order, self.compare.metric, *(line.html for line in self._lines())}
@@ -176,6 +176,7 @@ class AdaptTab:
         s = self.set
         handlers = (
             (s.pick.input, s.choose), (s.drop.upload, s.upload), (s.draw.click, s.draw_portraits), (s.again.click, s.read_again),
+            (s.target_again.click, s.read_target_again),
             (s.label.input, s.choose_column), (s.target.input, s.choose_target), (s.target_drop.upload, s.upload_target),
             (s.validation.release, s.choose_split), (s.test.release, s.choose_split), (s.split_seed.submit, s.choose_split),
         )  # fmt: skip
@@ -183,9 +184,10 @@ class AdaptTab:
             self._on(event, self.doing(handler), s.inputs() - s.shares.inputs())
         self._on(s.shares.target.input, self.doing(s.shares.choose_target), {s.shares.target})
         self._on(s.shares.drop.upload, self.doing(s.shares.upload), {s.shares.drop})
+        self._on(s.shares.again.click, self.doing(s.shares.read_again))
         self._on(s.shares.estimate.click, self.with_chain(s.shares.start), s.shares.inputs(), concurrency_limit=1)
         self._on(s.shares.rebalance.click, self.doing(s.shares.rebalance_set), {s.shares.how, s.shares.way})
-        self._jobs(s.shares.line, s.shares.job)
+        self._jobs(s.shares.line)
         self._on(s.next.click, self.opens("edit"))
 
     def _wire_edit(self) -> None:
@@ -201,9 +203,9 @@ class AdaptTab:
         self._on(r.order.input, self.look)
         self._on(r.more.click, self.doing(lambda values, seen: r.show_more(seen)))
         self._on(r.pairs.click, self.turn)
-        self._jobs(r.line, lambda chain: chain.adapt)
+        self._jobs(r.line)
         self._on(audit.ask.click, self.with_chain(audit.start), {audit.prompts}, concurrency_limit=1)
-        self._jobs(audit.line, lambda chain: chain.audit)
+        self._jobs(audit.line)
         for part in audit.form.outputs():
             self._on(part.release, self.with_chain(audit.move), audit.form.inputs(), trigger_mode="always_last")
         self._on(r.next.click, self.opens("classifier"))
@@ -211,10 +213,10 @@ class AdaptTab:
     def _lines(self) -> list[JobLine]:
         return [self.set.shares.line, self.run.line, self.run.audit.line, self.compare.line]
 
-    def _jobs(self, line: JobLine, job: Callable[[Chain], Any]) -> None:
+    def _jobs(self, line: JobLine) -> None:
         """Cancel and Resume of a step's job."""
         for button, what in ((line.cancel, self.lab.cancel), (line.resume, self.lab.resume)):
-            self._on(button.click, self.doing(line.asks(what, lambda seen: job(self.chain(seen)))))
+            self._on(button.click, self.doing(line.asks(what)))
 
     def _inputs(self) -> set[Any]:
         """What every handler looks at. Few, for each of them is dear to the browser, long after its event."""

@@ -13,6 +13,7 @@ from core.types import ShiftlabError
 from ui.adapt_set_show import reading_html, set_html
 from ui.edit_show import alert
 from ui.events import QUIET, timer_of
+from ui.read_again import again_button, again_update
 from ui.state import SESSION_SECONDS, Shared
 
 POLL_SECONDS = 1.0
@@ -44,6 +45,7 @@ class LabelledCard:
                 self.to_adapt = gr.Button("Adapt it", size="sm", visible=False, elem_id="data-labelled-adapt")
             with gr.Column(elem_classes="card told-set", visible=False, min_width=280, scale=2) as self.card:
                 self.told = gr.HTML("", elem_id="data-labelled-told", elem_classes="plain")
+                self.again = again_button("data-labelled-read-again")
 
     def look(self, values: Values) -> Updates:
         """What is not on the page yet."""
@@ -63,6 +65,7 @@ class LabelledCard:
             self.label: gr.update(**label, visible=ready),
             self.to_adapt: gr.update(visible=ready),
             self.told: self._told(entry),
+            self.again: again_update(entry),
         }
 
     def _told(self, entry: SetEntry | None) -> str:
@@ -85,6 +88,10 @@ class LabelledCard:
         values[self.shown].update(id=values[self.pick])
         return self.look(values)
 
+    def read_again(self, values: Values) -> Updates:
+        self.shelf.read_again(values[self.shown]["id"])
+        return self.look(values)
+
     def choose_label(self, values: Values) -> Updates:
         try:
             self.shelf.choose(values[self.shown]["id"], column=values[self.label])
@@ -101,10 +108,12 @@ class LabelledCard:
         self._on(self.drop.upload, self.upload)
         self._on(self.pick.input, self.choose)
         self._on(self.label.input, self.choose_label)
+        self._on(self.again.click, self.read_again)
         self._on(self.to_adapt.click, self.adapt)
         self._on(self.shared.tab["data"].select, self.look)
         self._on(self.timer.tick, self.look, queue=False)
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], **options: Any) -> None:
-        outputs = [self.drop, self.pick, self.label, self.to_adapt, self.card, self.told, self.shared.to_adapt, self.shared.tabs]
-        event(handler, {self.shown, self.drop, self.pick, self.label}, outputs, **QUIET, **options)
+        card = [self.drop, self.pick, self.label, self.to_adapt, self.card, self.told, self.again]
+        inputs = {self.shown, self.drop, self.pick, self.label}
+        event(handler, inputs, [*card, self.shared.to_adapt, self.shared.tabs], **QUIET, **options)

@@ -49,16 +49,14 @@ class DataSets:
 
     def add(self, key: str, paths: Iterable[Path]) -> None:
         """Reads files into a set; those that cannot be read are listed with their sentence, and the rest goes on."""
-        paths = list(paths)
-        if key == "one_shot":
-            self.rows[key] = []  # the newest takes the place
-        room = (1 if key == "one_shot" else KEPT_IMAGES) - len(self.rows[key])
         for path in paths:
             try:
-                if room <= 0:
+                if key == "one_shot":
+                    self.rows[key] = [_read(path)]  # the newest takes the place
+                elif len(self.rows[key]) >= KEPT_IMAGES:
                     raise ShiftlabError(f"This set is full with {len(self.rows[key])}. Remove some first.")
-                self.rows[key].append(_read(path))
-                room -= 1
+                else:
+                    self.rows[key].append(_read(path))
             except ShiftlabError as error:
                 self.refused.append((path.name, str(error)))
 

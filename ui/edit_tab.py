@@ -95,9 +95,10 @@ class EditTab:
     def choose_strength(self, values: Values, event: gr.SelectData) -> Updates:
         """A click on the strip of strengths."""
         strength = self.controls.forms[values[self.controls.method]].components.get(FIELD)
-        if strength is None:  # the strip is of a method that was chosen before
+        drawn = values[self.session].strengths[event.index :]
+        if strength is None or not drawn:  # the strip is of a method that was chosen before, or of a session that was given up
             return {self.controls.message: gr.skip()}
-        return {strength: values[self.session].strengths[event.index]}
+        return {strength: drawn[0]}
 
     def new_source(self, values: Values) -> Updates:
         """The Data tab's source images changed: they stand first in the strip."""

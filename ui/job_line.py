@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from core.types import ShiftlabError
 from ui.rail import PILLS, job_facts, job_state
 from ui.told import Told, Updates, Values
 from ui.tune_watch import age
@@ -19,10 +18,10 @@ UNDER_WAY = (
 
 
 class JobLine:
-    """prefix: of the elem_ids; find: the step's job, from a chain."""
+    """prefix: of the elem_ids."""
 
     def __init__(self, lab: Any, prefix: str) -> None:
-        self.lab, self._name = lab, f"{prefix} job"
+        self.lab, self._name, self._id = lab, f"{prefix} job", f"{prefix} job's id"
         self.html = gr.HTML("", elem_id=f"{prefix}-progress", elem_classes="plain")
         with gr.Row(elem_classes="job-buttons", visible=False) as self.row:
             self.cancel = gr.Button("Cancel", size="sm", min_width=80, scale=0, visible=False, elem_id=f"{prefix}-cancel")
@@ -41,6 +40,7 @@ class JobLine:
         html = line_html(job) if job else ""
         if not seen.new(self._name, html):
             return {}
+        seen.told[self._id] = job.id if job else ""
         state = job.state if job else ""
         stoppable, resumable = state in ("queued", "running"), bool(job and job.resumable)
         return {
@@ -50,14 +50,11 @@ class JobLine:
             self.resume: gr.update(visible=resumable),
         }
 
-    def asks(self, what: Callable[[str], None], seen_job: Callable[[Told], Any]) -> Callable[[Values, Told], None]:
-        """A handler that asks the lab for something about the job shown."""
+    def asks(self, what: Callable[[str], None]) -> Callable[[Values, Told], None]:
+        """A handler that asks the lab for something about the job shown, also where a newer one has come meanwhile."""
 
         def doing(values: Values, seen: Told) -> None:
-            job = seen_job(seen)
-            if job is None:
-                raise ShiftlabError("This run is no longer there. Start a new one.")
-            what(job.id)
+            what(seen.told.get(self._id, ""))
 
         return doing
 
@@ -80,7 +77,7 @@ def line_html(job: Any) -> str:
     tone = "message bad" if state in ("failed", "stopped") else "message"
     message = f'<p class="{tone}">{escape(job.message)}</p>' if job.message else ""
     return (
-        f'<div class="job is-{job.state}"><div class="job-head"><b>{escape(job.name)}</b>'
+        f'<div class="job is-{job.state}" data-run="{escape(job.id)}"><div class="job-head"><b>{escape(job.name)}</b>'
         f'<span class="pill is-{PILLS[state]}">{state}</span><span class="told">{" · ".join(facts)}</span></div>'
         f'<div class="job-bar" role="progressbar" aria-valuenow="{share:.0f}" '
         f'aria-valuemin="0" aria-valuemax="100" aria-label="progress"><span style="width:{share:.1f}%"></span></div>{message}</div>'

@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.types import ShiftlabError
 from ui.theme import theme
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -56,8 +57,20 @@ class StrictHeaders:
 
 
 def launch(page: gr.Blocks, host: str, port: int, max_file_size: str, block: bool = True) -> str:
-    """Serves the page and returns its address; `block=False` returns while it is served (for tests)."""
+    """Serves the page and returns its address; `block=False` returns while it is served (for tests).
+
+    Raises ShiftlabError where the port is taken, or none that can be listened on.
+    """
     page.queue(default_concurrency_limit=4, max_size=128, api_open=False)
+    try:
+        return _served(page, host, port, max_file_size, block)
+    except (OSError, OverflowError) as error:  # the latter for a number that no port has
+        raise ShiftlabError(
+            f"The lab cannot listen on port {port} of {host}: another program may use it. Choose another one with --port."
+        ) from error
+
+
+def _served(page: gr.Blocks, host: str, port: int, max_file_size: str, block: bool) -> str:
     _, url, _ = page.launch(
         server_name=host,
         server_port=port,

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from core.adaptation.figures import NAMES
-from core.adaptation.segment import SEGMENT_ARMS, TAUGHT
+from core.adaptation.segment import SEGMENT_ARMS, TAUGHT, need_tests
 from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.segment_settings import PRESETS, SegmentSettings
 from core.methods.datum_carry import CarrySettings
@@ -77,6 +77,8 @@ class SegmentStep:
         source = self._source(chain)
         target = self.shelves.scenes.index(chain.target.id) if chain.target is not None else None
         self._check(arms, chain)
+        if target is not None:
+            need_tests(self.shelves.scenes.load(chain.target.id))
         task = SegmentTask(
             source=source, one_shot=chain.image if {"one_shot", "carried"} & set(arms) else None,
             images=chain.drawn if "generated" in arms else None, weights=chain.checkpoint[1] if "carried" in arms else None,

@@ -17,6 +17,7 @@ from core.types import ShiftlabError
 from core.worlds.streets import DOMAINS
 from ui.adapt_set_show import left_out_html, reading_html
 from ui.oneshot_chain import Chain, Seen, Shelves, Updates, Values
+from ui.read_again import again_button, again_update
 
 SOURCE_SEED, TARGET_SEED = 971_001, 981_001  # scenes that no recipe and no other set of the lab draws
 HEIGHT = 64
@@ -45,18 +46,20 @@ class SetsPart:
                 )  # fmt: skip
             self.draw = gr.Button("Draw streets by day", size="sm", elem_id="oneshot-draw-streets", elem_classes="in-card")
             self.source_drop = _drop("oneshot-source-drop")
+            self.source_again = again_button("oneshot-read-source-again", "in-card")
         with gr.Column(elem_classes="card"):
             self.target = gr.Dropdown(
                 [], label="Labelled target", info="Optional. It measures; nobody but the oracle learns from its labels.", interactive=True,
                 allow_custom_value=True, elem_id="oneshot-target",
             )  # fmt: skip
             self.target_drop = _drop("oneshot-target-drop")
+            self.target_again = again_button("oneshot-read-target-again", "in-card")
 
     def inputs(self) -> set[Any]:
         return {self.source, self.count, self.source_drop, self.target, self.target_drop}
 
     def outputs(self) -> list[Any]:
-        return [self.source, self.source_drop, self.target, self.target_drop]
+        return [self.source, self.source_drop, self.source_again, self.target, self.target_drop, self.target_again]
 
     # --- handlers -----------------------------------------------------------------------------------------------------------------
 
@@ -82,6 +85,12 @@ class SetsPart:
         self._choose("target", self._bring(values[self.target_drop]))
         return {self.target_drop: None}
 
+    def read_source_again(self, values: Values, seen: Seen) -> None:
+        self.shelves.scenes.read_again(self.shelves.shots.choices().source)
+
+    def read_target_again(self, values: Values, seen: Seen) -> None:
+        self.shelves.scenes.read_again(self.shelves.shots.choices().target)
+
     def _choose(self, which: str, id: str) -> None:
         if id and id not in {entry.id for entry in self.shelves.scenes.entries()}:
             raise ShiftlabError("This set is no longer there. Choose another one.")
@@ -104,6 +113,14 @@ class SetsPart:
 
     def show(self, chain: Chain, seen: Seen) -> Updates:
         """What is not on the page yet."""
+        return {**self._lists(chain, seen), **self._again(chain, seen)}
+
+    def _again(self, chain: Chain, seen: Seen) -> Updates:
+        if not seen.new("scene sets to read again", (told_of(chain.source), told_of(chain.target))):
+            return {}
+        return {self.source_again: again_update(chain.source), self.target_again: again_update(chain.target)}
+
+    def _lists(self, chain: Chain, seen: Seen) -> Updates:
         there = [(entry.name, entry.id) for entry in self.shelves.scenes.entries()]
         if not seen.new("scene sets", (there, chain.choices.source, chain.choices.target)):
             return {}

@@ -145,8 +145,8 @@ class OneShotTab:
         self._on(s.start_button.click, self.with_chain(s.start), s.inputs(), concurrency_limit=1)
         self._on(s.run.input, self.with_chain(s.choose_run), {s.run})
         self._on(s.picker.part.input, self.doing(s.picker.choose), {s.picker.part})
-        self._on(s.save.click, self.doing(s.line.asks(self.lab.save_now, lambda seen: self.chain().personalise)))
-        self._jobs(s.line, lambda chain: chain.personalise)
+        self._on(s.save.click, self.doing(s.line.asks(self.lab.save_now)))
+        self._jobs(s.line)
         self._on(s.next.click, self.opens("generate"))
 
     def _wire_generate(self) -> None:
@@ -158,7 +158,7 @@ class OneShotTab:
         self._on(s.start_button.click, self.with_chain(s.start), s.inputs(), concurrency_limit=1)
         self._on(s.run.input, self.with_chain(s.choose_run), {s.run})
         self._on(s.more.click, self.doing(s.show_more))
-        self._jobs(s.line, lambda chain: chain.generate)
+        self._jobs(s.line)
         self._on(s.next.click, self.opens("segment"))
 
     def _wire_segment(self) -> None:
@@ -166,6 +166,7 @@ class OneShotTab:
         handlers = (
             (sets.source.input, sets.choose_source), (sets.draw.click, sets.draw_source), (sets.source_drop.upload, sets.upload_source),
             (sets.target.input, sets.choose_target), (sets.target_drop.upload, sets.upload_target), (s.preset.input, s.choose_preset),
+            (sets.source_again.click, sets.read_source_again), (sets.target_again.click, sets.read_target_again),
         )  # fmt: skip
         for event, handler in handlers:
             self._on(event, self.doing(handler), {s.preset, *sets.inputs()})
@@ -173,15 +174,15 @@ class OneShotTab:
         self._on(s.run.input, self.with_chain(s.choose_run), {s.run})
         for part in s.figures.inputs():
             self._on(part.input, self.tick)
-        self._jobs(s.line, lambda chain: chain.segment)
+        self._jobs(s.line)
 
     def _lines(self) -> list[JobLine]:
         return [self.personalise.line, self.generate.line, self.segment.line]
 
-    def _jobs(self, line: JobLine, job: Callable[[Chain], Any]) -> None:
+    def _jobs(self, line: JobLine) -> None:
         """Cancel and Resume of a step's job."""
         for button, what in ((line.cancel, self.lab.cancel), (line.resume, self.lab.resume)):
-            self._on(button.click, self.doing(line.asks(what, lambda seen: job(self.chain()))))
+            self._on(button.click, self.doing(line.asks(what)))
 
     def _inputs(self) -> set[Any]:
         """What every handler looks at. Few, for each of them is dear to the browser, long after its event."""

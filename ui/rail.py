@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from core.jobs.progress import duration
 from core.jobs.runs import RunFolder
-from ui.tune_watch import duration
 
 WORDS = {"empty": "", "waiting": "waiting", "working": "working", "failed": "failed", "stopped": "stopped", "done": "done"}
 PILLS = {"working": "running", "failed": "failed", "stopped": "interrupted", "done": "done", "waiting": "queued"}  # classes of the style

@@ -11,9 +11,10 @@ from typing import Any
 from core.adaptation.jobs import ADAPTED
 from core.adaptation.oneshot_jobs import GENERATED
 from core.jobs.export import card_of
+from core.jobs.progress import duration
 from ui.forms import label_of
 from ui.methods import about
-from ui.tune_watch import STATES, age, data_uri, duration, pill, samples_html
+from ui.tune_watch import STATES, age, data_uri, pill, samples_html
 
 ALL = "all"
 STATE_CHOICES = [("every state", ALL), *((word, state) for state, word in STATES.items())]

@@ -35,6 +35,7 @@ class Looking(Told):
     """Which run one page's Runs tab shows, and what that page was told. Changed in place."""
 
     id: str = ""
+    asked: str = ""  # the run whose deletion is to be confirmed
 
 
 def build(lab: Any, shared: Shared) -> None:
@@ -75,6 +76,7 @@ class RunsTab:
                     [], value=None, label="Compare with", show_label=False, container=False, interactive=True, elem_id="runs-compare",
                     min_width=200,
                 )  # fmt: skip
+                self.cancel = gr.Button("Cancel", size="sm", visible=False, min_width=80, scale=0, elem_id="runs-cancel")
                 self.resume = gr.Button("Resume", size="sm", variant="primary", visible=False, min_width=90, scale=0, elem_id="runs-resume")
                 self.try_it = gr.Button("Try it", size="sm", variant="primary", visible=False, min_width=80, scale=0, elem_id="runs-try")
                 self.as_base = gr.Button("Use as base", size="sm", visible=False, min_width=110, scale=0, elem_id="runs-as-base")
@@ -98,7 +100,8 @@ class RunsTab:
         found = matching(jobs, values[self.words] or "", values[self.state])
         if looking.id not in {job.id for job in jobs}:
             looking.id = found[0].id if found else ""
-        updates: Updates = {}
+        asking = looking.asked != "" and looking.asked == looking.id
+        updates: Updates = {self.confirm: gr.update(visible=asking)} if looking.new("confirm", asking) else {}
         listed = [(job.id, job.state, job.step if job.live else 0, job.id == looking.id) for job in found], bool(jobs)
         if looking.new("list", listed):
             updates[self.list] = list_html(self.lab, found, looking.id) if found else NO_MATCH if jobs else NO_RUNS
@@ -107,9 +110,8 @@ class RunsTab:
     def choose(self, values: Values, event: gr.EventData) -> Updates:
         """A click on the list."""
         looking: Looking = values[self.looking]
-        looking.id = str(event._data.get("id", ""))
-        hidden = {self.confirm: gr.update(visible=False), self.message: "", self.against: None}
-        return {**hidden, **self.refresh({**values, self.against: None})}
+        looking.id, looking.asked = str(event._data.get("id", "")), ""
+        return {self.message: "", self.against: None, **self.refresh({**values, self.against: None})}
 
     def _detail(self, looking: Looking, jobs: list[Any], against: str | None) -> Updates:
         job = next((job for job in jobs if job.id == looking.id), None)
@@ -123,6 +125,7 @@ class RunsTab:
         return {
             self.card: gr.update(visible=True),
             self.against: gr.update(choices=choices, value=other.id if other else "", visible=len(jobs) > 1),
+            self.cancel: gr.update(visible=job.state in ("queued", "running") and other is None),
             self.resume: gr.update(visible=job.resumable and other is None),
             self.try_it: gr.update(visible=job.kind == "tune" and job.state == "done" and other is None),
             self.as_base: gr.update(visible=makes_base(job) and other is None),
@@ -145,20 +148,32 @@ class RunsTab:
 
     # --- doing --------------------------------------------------------------------------------------------------------------------
 
+    def ask_to_delete(self, values: Values) -> Updates:
+        values[self.looking].asked = values[self.looking].id
+        return self.refresh(values)
+
+    def keep_it(self, values: Values) -> Updates:
+        values[self.looking].asked = ""
+        return self.refresh(values)
+
     def delete_it(self, values: Values) -> Updates:
-        return self._asked(values, self.lab.delete)
+        """The run that was asked about: another window may have deleted it meanwhile, and another one be shown."""
+        return self._asked(values, self.lab.delete, values[self.looking].asked)
+
+    def cancel_it(self, values: Values) -> Updates:
+        return self._asked(values, self.lab.cancel, values[self.looking].id)
 
     def resume_it(self, values: Values) -> Updates:
-        return self._asked(values, self.lab.resume)
+        return self._asked(values, self.lab.resume, values[self.looking].id)
 
-    def _asked(self, values: Values, what: Callable[[str], None]) -> Updates:
+    def _asked(self, values: Values, what: Callable[[str], None], id: str) -> Updates:
         """Asks the lab, and says why where it cannot be."""
-        said = ""
+        said, values[self.looking].asked = "", ""
         try:
-            what(values[self.looking].id)
+            what(id)
         except ShiftlabError as error:
             said = alert(str(error))
-        return {self.confirm: gr.update(visible=False), **self.refresh(values), self.message: said}
+        return {**self.refresh(values), self.message: said}
 
     def open_in_edit(self, values: Values) -> Updates:
         key = f"run/{values[self.looking].id}"
@@ -174,9 +189,10 @@ class RunsTab:
         for event in (self.shared.tab["runs"].select, self.words.input, self.state.input, self.against.input):
             self._on(event, self.refresh, trigger_mode="always_last")
         self._on(self.list.click, self.choose)
-        self._on(self.delete.click, lambda values: {self.confirm: gr.update(visible=True)})
-        self._on(self.keep.click, lambda values: {self.confirm: gr.update(visible=False)})
+        self._on(self.delete.click, self.ask_to_delete)
+        self._on(self.keep.click, self.keep_it)
         self._on(self.sure.click, self.delete_it)
+        self._on(self.cancel.click, self.cancel_it)
         self._on(self.resume.click, self.resume_it)
         self._on(self.as_base.click, self.use_as_base)
         cleared = self.try_it.click(lambda: None, None, self.shared.to_edit, **QUIET)
@@ -185,6 +201,6 @@ class RunsTab:
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], **options: Any) -> Any:
         inputs = {self.looking, self.words, self.state, self.against}
-        outputs = [self.list, self.message, self.card, self.against, self.resume, self.try_it, self.as_base, self.export, self.delete]
-        outputs += [self.confirm, self.detail, self.curves, self.plot, self.shared.to_edit, self.shared.tabs]
+        outputs = [self.list, self.message, self.card, self.against, self.cancel, self.resume, self.try_it, self.as_base, self.export]
+        outputs += [self.delete, self.confirm, self.detail, self.curves, self.plot, self.shared.to_edit, self.shared.tabs]
         return event(handler, inputs, outputs, **QUIET, **options)

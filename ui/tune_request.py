@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from core.data.images import to_pils
+from core.jobs.progress import duration
 from core.methods.directions import follows_images
 from core.models.align import as_seen_by
 from core.types import Settings, ShiftlabError
@@ -16,7 +17,7 @@ from ui.methods import about
 from ui.prompts import check_prompts, strange_words_html
 from ui.state import LabImage
 from ui.tune_targets import EXAMPLES, SET, sources_of, target_pictures
-from ui.tune_watch import duration, size
+from ui.tune_watch import size
 
 PORTRAITS, SOURCE = "portraits", "source"
 TRAINING_SEED, SAMPLE_SEED = 41_000, 42_000  # people that are neither in the base's training set nor among those that are measured

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.data.images import decode_image
 from core.data.pictures import enlarge
+from core.jobs.progress import duration
 from core.jobs.runs import RunFolder
 
 COLUMNS = 8  # of the strip: the first, the last, and evenly between
@@ -25,16 +26,6 @@ EMPTY = (
     '<div class="blank tall"><b>No fine-tuning yet.</b> Choose a preset and press Start. '
     "Loss and samples appear here, and you may close the page meanwhile.</div>"
 )
-
-
-def duration(seconds: float) -> str:
-    """Such as "8 s", "2 min 5 s" or "3 h 20 min"."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole < 600 and whole % 60 else f"{round(whole / 60)} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def size(bytes_: float) -> str:
@@ -90,7 +81,7 @@ def samples_html(strip: list[tuple[int, list[Path]]], free: bool = False) -> str
         cells = (f'<td>{_picture(paths[place], step)}</td>' if place < len(paths) else "<td></td>" for step, paths in columns)
         rows += f"<tr>{''.join(cells)}</tr>"
     title = "Free samples as it learns" if free else "The same pictures as it learns"
-    said = "Each row begins with the same noise and with no picture: these are the base's own pictures, no edits. " if free else ""
+    said = "Each row begins with the same noise and with no picture: these are the model's own pictures, no edits. " if free else ""
     return (
         f'<div class="samples"><h2 class="heading">{title}</h2><div class="table-wrap">'
         f'<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.data.edits import OWN
+from core.jobs.export import card_of
 from core.lab import Switched
 from core.types import ShiftlabError
 from ui.edit_show import alert
@@ -14,8 +16,14 @@ NEXT = " DiffusionCLIP and Asyrp now learn on it; choose pictures like its own u
 
 
 def makes_base(job: Any) -> bool:
-    """Whether what came of a run is worth loading as a base: one that learned a target domain at every level of noise."""
-    return job is not None and job.state == "done" and about(job.method).learns == "target"
+    """Whether what came of a run is worth loading as a base: one that learned a target domain at every level of noise.
+
+    Not where its weights are a network of their own, as those of a text-to-image model are.
+    """
+    if job is None or job.state != "done" or about(job.method).learns != "target":
+        return False
+    card = card_of(job)
+    return card is not None and card["weights"] != OWN
 
 
 def use_as_base(lab: Any, id: str) -> str:

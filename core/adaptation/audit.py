@@ -102,8 +102,16 @@ def zero_shot(similarities: Tensor, scale: float) -> Tensor:
 
 
 def read_audit(path: Path) -> pd.DataFrame:
-    """The table that `audit` wrote."""
-    return pd.read_csv(path, converters=dict.fromkeys(["name", "split", "label"], str))
+    """The table that `audit` wrote. Raises ShiftlabError for another table, OSError where there is none."""
+    try:
+        table = pd.read_csv(path, converters=dict.fromkeys(["name", "split", "label"], str))
+    except ValueError as error:  # what pandas raises for what is no table
+        raise ShiftlabError(f"{path} is no table of an audit ({error}). Name the {AUDIT} that an audit wrote.") from error
+    lacking = [name for name in ("name", "classifier") if name not in table]
+    lacking += [name for name in WITNESSES if name in table and not pd.api.types.is_numeric_dtype(table[name])]
+    if lacking:
+        raise ShiftlabError(f"{path} is no table of an audit: its column {lacking[0]} is missing, or no number. Name the {AUDIT} of one.")
+    return table
 
 
 def voted(table: pd.DataFrame, settings: AuditSettings) -> pd.DataFrame:

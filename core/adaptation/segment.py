@@ -83,6 +83,8 @@ def segment(
     for arm in arms:
         if arm not in domains.possible_arms():
             raise ShiftlabError(f"There is nothing for {arm!r} to learn from. Choose among: {', '.join(domains.possible_arms())}.")
+    if domains.target is not None:
+        need_tests(domains.target)
     needed = {*arms, *(("source",) if settings.start == "source" else ())}
     parts = yield from stoppable(_parts(domains, settings, folder), context)
     lessons = [_lesson(arm, parts, settings, small_places(domains)) for arm in SEGMENT_ARMS if arm in needed]
@@ -129,12 +131,26 @@ def _parts(domains: SegmentDomains, settings: SegmentSettings, folder: Path) -> 
 
 
 def test_items(domains: SegmentDomains) -> dict[str, tuple[SegmentedSet | None, Sequence[SegmentedImage]]]:
-    """By domain, what to measure on. A labelled target without a split is a test set altogether."""
+    """By domain, what to measure on."""
     source, target = domains.source, domains.target
     return {
         "source": (source, held_out(source)),
-        "target": (target, (held_out(target) or target.split("")) if target is not None else []),
+        "target": (target, _target_tests(target) if target is not None else []),
     }
+
+
+def _target_tests(target: SegmentedSet) -> list[SegmentedImage]:
+    """A labelled target without a split is a test set altogether."""
+    return held_out(target) or target.split("")
+
+
+def need_tests(target: SegmentedSet) -> None:
+    """Raises ShiftlabError for a labelled target that nothing can be measured on."""
+    if not _target_tests(target):
+        raise ShiftlabError(
+            "All scenes of the labelled target are for training, so nothing could be measured there. Give it scenes in val/ or test/, or "
+            "take the folder train/ away: without a split the whole set tests."
+        )
 
 
 def one_scene(path: Path, height: int, classes: int) -> Scenes:

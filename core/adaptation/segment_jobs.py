@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from core.adaptation.carried import Carrying, carry_scenes, is_carried
 from core.adaptation.oneshot_jobs import kept_model
-from core.adaptation.segment import SegmentArm, SegmentDomains, segment
+from core.adaptation.segment import SegmentArm, SegmentDomains, need_tests, segment
 from core.adaptation.segment_report import SegmentStudy, Shown, segment_export
 from core.adaptation.segment_settings import OF_ADAPTATION, SegmentSettings
 from core.adaptation.segment_shown import finished_segmenters, look_at, mapped_tests
@@ -56,6 +56,8 @@ class SegmentTask(Task):
         return SegmentDomains(load_segmented(self.source), *given, self.carry.large_classes())
 
     def run(self, folder: Path, tools: Tools) -> Iterator[StepEvent]:
+        if self.target is not None:
+            need_tests(load_segmented(self.target))  # before scenes are carried, which takes long
         if "carried" in self.arms and not is_carried(folder / CARRIED):
             yield from self._carry(folder, tools.context)
         earlier = self.earlier if self.earlier is not None and self._has_same_source(self.earlier) else None

@@ -61,7 +61,7 @@ class FolderFiles:
                 if is_clutter(name):
                     folders.remove(name)
                 elif (here / name).is_symlink():
-                    self.left_out.append(LeftOut((here / name).relative_to(self.root).as_posix(), LINK))
+                    self.left_out.append(LeftOut(_printable((here / name).relative_to(self.root).as_posix()), LINK))
             for name in files:
                 self._add(here / name)
             if len(self.names) > MAX_FILES:
@@ -73,9 +73,9 @@ class FolderFiles:
         if is_clutter(path.name):
             return
         facts = path.lstat()
-        why = _unfit(facts.st_size, facts.st_mode)
+        why = _trick(name) or _unfit(facts.st_size, facts.st_mode)
         if why:
-            self.left_out.append(LeftOut(name, why))
+            self.left_out.append(LeftOut(_printable(name), why))
         else:
             self.names.append(name)
 
@@ -147,13 +147,20 @@ def _zip_name(entry: zipfile.ZipInfo) -> str:
 
 
 def _trick(name: str) -> str:
-    """Why a name would lead out of the set; empty where it does not."""
+    """Why a name would lead out of the set, or cannot be written; empty where neither is so."""
     path = PurePosixPath(name)
+    if _printable(name) != name:
+        return "a name that is not UTF-8"
     if path.is_absolute() or (path.parts and path.parts[0].endswith(":")):
         return "an absolute path"
     if ".." in path.parts:
         return "a path that leads out of the set (..)"
     return "" if name.isprintable() and path.parts else "a name with control characters"
+
+
+def _printable(name: str) -> str:
+    """The name with the bytes escaped that are not UTF-8, which Python keeps in surrogates: no table or terminal takes them."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _unfit(size: int, mode: int) -> str:

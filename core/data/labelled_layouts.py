@@ -44,7 +44,7 @@ class Labelling:
 
 
 def labelling(files: Files) -> Labelling:
-    """The labels of a set. Raises ShiftlabError where no layout fits or its table cannot be read."""
+    """The labels of a set. Raises ShiftlabError where no layout fits, its table cannot be read, or none of its columns is a label."""
     tables = [name for name in files.names if PurePosixPath(name).name == METADATA]
     lists = [name for name in files.names if PurePosixPath(name).name in ATTRIBUTE_LISTS]
     if tables:
@@ -58,7 +58,15 @@ def labelling(files: Files) -> Labelling:
             "No labelled picture was found. Use class folders (smiling/1.png, serious/2.png), a metadata.csv with the column "
             "file_name, or CelebA's attribute list."
         )
+    if not found.columns:
+        raise ShiftlabError(without_labels(found.notes))
     return found
+
+
+def without_labels(notes: Iterable[str]) -> str:
+    """What is said of a set none of whose columns is a label. notes: what was noted of its tables."""
+    told = "".join(f" {note.rstrip('.')}." for note in notes)
+    return f"The set has no label column.{told} Beside file_name, give {METADATA} a column that says each picture's class."
 
 
 def unlabelled(files: Files) -> Labelling:
@@ -127,11 +135,11 @@ def _csv_rows(files: Files, table: str, found: Labelling) -> Iterator[dict[str, 
     if note:
         found.notes.append(f"{table}: {note}")
     reader = csv.DictReader(io.StringIO(text, newline=""), restval="", strict=False)
-    names = [name.strip() for name in reader.fieldnames or []]
-    if "file_name" not in names:
-        raise ShiftlabError(f"{table} has no column file_name. Its first line must name the columns: file_name, then the labels.")
-    reader.fieldnames = names
     try:
+        names = [name.strip() for name in reader.fieldnames or []]  # reads the first line
+        if "file_name" not in names:
+            raise ShiftlabError(f"{table} has no column file_name. Its first line must name the columns: file_name, then the labels.")
+        reader.fieldnames = names
         for row in reader:
             yield {name: value for name, value in row.items() if name is not None}
     except csv.Error as error:

@@ -1,4 +1,4 @@
-"""Train, validation and test: as a set gives them, or drawn by a seed with every class in each in its own proportion."""
+"""Train, validation and test: as a set gives them; what it does not give is drawn by a seed, every class in its own proportion."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ import numpy as np
 from core.data.labelled import LabelledImage, LabelledSet
 from core.types import ShiftlabError
 
+DRAWN = ("validation", "test")  # what is drawn where a set does not give it; the rest is for training
+
+
+def given_parts(labelled: LabelledSet) -> tuple[str, ...]:
+    """Which of validation and test the set gives itself. One folder named so, and nothing beside it, is no split at all."""
+    return _parts({item.split for item in labelled.items})
+
 
 def has_split(labelled: LabelledSet) -> bool:
-    """Whether the set itself says what is for training and what for testing, for every picture."""
+    """Whether nothing is left to draw: the set itself says for every picture what it is for, and has both validation and test."""
     given = {item.split for item in labelled.items}
-    return "" not in given and {"train", "test"} <= given
+    return "" not in given and _parts(given) == DRAWN
 
 
 def drawn_split(labelled: LabelledSet, column: str, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> LabelledSet:
@@ -42,10 +49,18 @@ def drawn_split(labelled: LabelledSet, column: str, validation: float = 0.1, tes
 
 
 def with_split(labelled: LabelledSet, column: str, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> LabelledSet:
-    """The given split where there is one, else a drawn one. Where only a test set is given, validation is drawn from the rest."""
+    """The set with all three parts: those of validation and test that it gives stay, a missing one is drawn as by `drawn_split`.
+
+    It is drawn from the pictures that have no split; where all have one, from those for training.
+    Raises ShiftlabError for shares that leave nothing to train on.
+    """
     if has_split(labelled):
         return labelled
-    given = {item.split for item in labelled.items}
-    if given == {"train"} or given == {"test"}:  # one folder named so, and nothing beside it: no split at all
-        labelled = replace(labelled, items=tuple(item._replace(split="") for item in labelled.items))
-    return drawn_split(labelled, column, validation, 0.0 if "test" in given and len(given) > 1 else test, seed)
+    kept = given_parts(labelled)
+    stays = {*kept, "train"} if labelled.split("") else set(kept)
+    free = replace(labelled, items=tuple(item if item.split in stays else item._replace(split="") for item in labelled.items))
+    return drawn_split(free, column, 0.0 if "validation" in kept else validation, 0.0 if "test" in kept else test, seed)
+
+
+def _parts(given: set[str]) -> tuple[str, ...]:
+    return tuple(part for part in DRAWN if part in given) if len(given) > 1 else ()

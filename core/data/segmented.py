@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -99,6 +99,16 @@ def read_segmented(source: Path, on_image: OnImage = lambda done, total: None) -
 
     Raises ShiftlabError where nothing usable is left, or the set's classes.json cannot be understood.
     """
+    walk = reading_segmented(source)
+    while True:
+        try:
+            on_image(*next(walk))
+        except StopIteration as end:
+            return end.value
+
+
+def reading_segmented(source: Path) -> Generator[tuple[int, int], None, SegmentedSet]:
+    """`read_segmented` pair by pair: yields (pairs opened, pairs in all) and returns the set."""
     files = open_files(source)
     found = paired(files.names)
     tables = [name for name in files.names if Path(name).name == CLASSES_FILE]
@@ -106,7 +116,7 @@ def read_segmented(source: Path, on_image: OnImage = lambda done, total: None) -
     opened = _Opened(files, classes)
     for place, (name, (mask, split)) in enumerate(found.rows.items(), start=1):
         opened.take(name, mask, split)
-        on_image(place, len(found.rows))
+        yield place, len(found.rows)
     items, left_out = opened.items, [*files.left_out, *found.left_out, *opened.left_out]
     if not items:
         first = opened.left_out[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.jobs.runs import RunFolder
 from core.jobs.store import Job, JobStore
-from core.jobs.worker import Worker
+from core.jobs.worker import CANCELLED, Worker
 from core.types import ShiftlabError
 
 
@@ -46,11 +46,17 @@ class Desk:
         self._worker.save_now(id)
 
     def delete(self, id: str) -> None:
-        """Removes a job with its folder and its edit, for good."""
+        """Removes a job with its folder and its edit, for good. The row goes last: as long as it is there, this can be done again."""
+        self.jobs.move(id, ("queued",), "cancelled", CANCELLED)  # or the worker might take it meanwhile
         job = self.get(id)
-        if not self.jobs.delete(id):
+        if job.live:
             raise ShiftlabError(f"The run {job.name!r} is running. Cancel it first.")
-        RunFolder(job.folder).delete()
+        try:
+            RunFolder(job.folder).delete()
+        except OSError as error:
+            why = error.strerror or error
+            raise ShiftlabError(f"The run {job.name!r} cannot be deleted: {why}. Check {job.folder}, and delete the run again.") from error
+        self.jobs.delete(id)
 
     def events(self, id: str) -> list[dict[str, Any]]:
         """The numbers of each step so far, for curves: "phase", "step", "total", "time" and what the method measured."""

@@ -5,25 +5,27 @@ from __future__ import annotations
 import errno
 import sqlite3
 
-import torch
-
+from core.models.memory import is_out_of_memory
 from core.types import ShiftlabError
 
-DISK_FULL = "The disk is full. Free some space and resume."
+DISK_FULL = "The disk is full. Free some space and {}."
 OUT_OF_MEMORY = (
     "The device ran out of memory. Take a smaller batch, gradient checkpointing or the saving mode, or end what else runs on it."
 )
 
 
-def sentence(error: BaseException) -> str:
-    """A ShiftlabError's own sentence, one for the usual causes, else the kind of error with a hint at the log."""
+def sentence(error: BaseException, log: str = "run", again: str = "resume") -> str:
+    """A ShiftlabError's own sentence, one for the usual causes, else the kind of error with a hint at the log.
+
+    log: whose log it is; again: what the reader may do then.
+    """
     if isinstance(error, ShiftlabError):
         return str(error)
     if _is_disk_full(error):
-        return DISK_FULL
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error):
+        return DISK_FULL.format(again)
+    if is_out_of_memory(error):
         return OUT_OF_MEMORY
-    return f"Something unexpected went wrong ({type(error).__name__}). The run's log tells the whole story; resume to try again."
+    return f"Something unexpected went wrong ({type(error).__name__}). The {log}'s log tells the whole story; you may {again}."
 
 
 def _is_disk_full(error: BaseException) -> bool:

@@ -1,11 +1,13 @@
 """Downloads that go on while the page does other things: one thread each, told of in a list. Nothing starts unless somebody asks.
 
-They are no jobs of the table: a download computes nothing, need not wait behind a training, and goes on from its own partial files.
+They are no jobs of the table: a download computes nothing, need not wait behind a training, and goes on from its own partial files. Sets
+are read in the same way (core/jobs/sets.py).
 """
 
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -71,7 +73,9 @@ class Fetcher:
         except Stopped:
             self._tell(name, state="stopped", message=STOPPED)
         except Exception as error:  # a thread of its own: whatever happens must reach the page
-            self._tell(name, state="failed", message=sentence(error))
+            if not isinstance(error, ShiftlabError):
+                traceback.print_exc()
+            self._tell(name, state="failed", message=sentence(error, log="server", again="try again"))
 
     def _tell(self, name: str, **changes: Any) -> None:
         with self._lock:

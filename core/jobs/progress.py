@@ -18,6 +18,16 @@ PHASES = {
 }  # fmt: skip
 
 
+def duration(seconds: float) -> str:
+    """Such as "8 s", "2 min 5 s" or "3 h 20 min"."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole < 600 and whole % 60 else f"{round(whole / 60)} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 class Progress:
     """Counts the steps of the present phase. `clock` gives monotonic seconds.
 

@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,10 @@ class RunFolder:
         ]
 
     def delete(self) -> None:
-        """Removes the folder; it is renamed first, so that half a run is never seen."""
+        """Removes the folder, where it is there; it is renamed first, so that half a run is never seen. OSError where it cannot be."""
         gone = self.path.with_name(f".{self.path.name}.deleted")
-        os.replace(self.path, gone)
+        with suppress(FileNotFoundError):  # removed by hand, or by a deletion that a kill ended
+            os.replace(self.path, gone)
         shutil.rmtree(gone, ignore_errors=True)
 
 

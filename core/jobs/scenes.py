@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from core.data.segmented import SegmentedSet, load_segmented, read_segmented, with_split
+from core.data.segmented import SegmentedSet, load_segmented, reading_segmented, with_split
 from core.data.text_files import write_text
-from core.jobs.sets import FACTS, PICTURES, READ, ZIP, SetShelf
+from core.jobs.sets import FACTS, PICTURES, READ, ZIP, SetShelf, reading_events
 from core.types import ShiftlabError, StepEvent, Stopped
 from core.worlds.labelled_streets import draw_scenes
 from core.worlds.streets import sample
@@ -71,12 +71,8 @@ class SceneShelf(SetShelf):
                 yield StepEvent("draw", done, len(streets))
                 if should_stop():
                     raise Stopped
-
-        def opened(done: int, total: int) -> None:
-            if should_stop():
-                raise Stopped
-
-        return read_segmented(folder / (ZIP if drawn is None else PICTURES), opened).save(folder / READ)
+        walk = reading_segmented(folder / (ZIP if drawn is None else PICTURES))
+        return (yield from reading_events(walk, should_stop)).save(folder / READ)
 
 
 @cache

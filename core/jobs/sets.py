@@ -13,7 +13,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from core.data.labelled import LabelledSet, load_set, reading
-from core.data.labelled_split import has_split, with_split
+from core.data.labelled_layouts import without_labels
+from core.data.labelled_split import given_parts, has_split, with_split
 from core.data.text_files import write_text
 from core.jobs.fetch import Fetch, Fetcher
 from core.jobs.runs import new_run_id
@@ -90,7 +92,7 @@ class SetShelf:
         told = {fetch.name: fetch for fetch in self._reader.list()}
         folders = [path.parent for path in self.root.glob(f"*/{FACTS}") if not path.parent.name.startswith(".")]
         found = sorted(folders, key=lambda folder: (folder / FACTS).stat().st_mtime_ns, reverse=True)
-        return [_entry(folder, told.get(folder.name)) for folder in found]
+        return [self._entry(folder, told.get(folder.name)) for folder in found]
 
     def entry(self, id: str) -> SetEntry | None:
         """One of `entries`; None where there is none of that id."""
@@ -98,7 +100,7 @@ class SetShelf:
         known = Path(id).name == id and not id.startswith(".")  # it comes from the page, which may send anything
         if not known or not (folder / FACTS).is_file():
             return None
-        return _entry(folder, next((fetch for fetch in self._reader.list() if fetch.name == id), None))
+        return self._entry(folder, next((fetch for fetch in self._reader.list() if fetch.name == id), None))
 
     def bring(self, path: Path, name: str) -> str:
         """Takes a ZIP into the lab and begins to read it. Returns the set's id."""
@@ -140,9 +142,12 @@ class SetShelf:
             self._reader.start(id)
 
     def load(self, id: str) -> LabelledSet:
-        """The set as it was read. Raises ShiftlabError where it is not."""
+        """The set as it was read. Raises ShiftlabError where it is not, or has no label."""
         path = self.read_index(id)
-        return _loaded(path, path.stat().st_mtime_ns)
+        labelled = _loaded(path, path.stat().st_mtime_ns)
+        if self.labels and not labelled.columns:
+            raise ShiftlabError(without_labels(labelled.report.notes))
+        return labelled
 
     def read_index(self, id: str) -> Path:
         """The index of `load`."""
@@ -152,7 +157,7 @@ class SetShelf:
         return path
 
     def split_index(self, id: str, choices: Choices) -> Path:
-        """The index to work with: as read where the set gives a split itself, else with the split that is chosen.
+        """The index to work with: as read where the set gives its whole split itself, else with what is missing drawn as it is chosen.
 
         Raises ShiftlabError for shares that leave nothing to train on.
         """
@@ -161,7 +166,7 @@ class SetShelf:
             return self.root / id / READ
         column = choices.column if choices.column in labelled.columns else labelled.columns[0]
         how = (column, choices.validation, choices.test, choices.split_seed)
-        path = self.root / id / f"split-{_digest(how)}.jsonl"
+        path = self.root / id / f"split-{_digest((*how, *given_parts(labelled)))}.jsonl"
         return path if path.is_file() else with_split(labelled, *how).save(path)
 
     def split(self, id: str, choices: Choices) -> LabelledSet:
@@ -191,6 +196,12 @@ class SetShelf:
         newest = max(touched, key=lambda entry: (self.root / entry.id / CHOICES).stat().st_mtime_ns, default=None)
         return newest.id if newest else entries[0].id if entries else ""
 
+    def _entry(self, folder: Path, told: Fetch | None) -> SetEntry:
+        entry, path = _entry(folder, told), folder / READ
+        if self.labels and entry.ready and (lacking := _lacking_labels(path, path.stat().st_mtime_ns)):
+            return replace(entry, state="failed", message=lacking)
+        return entry
+
     def _read(self, id: str, should_stop: Callable[[], bool]) -> Generator[StepEvent, None, Path]:
         """Draws what is to be drawn, and reads the set."""
         folder = self.root / id
@@ -201,15 +212,20 @@ class SetShelf:
                 if should_stop():
                     raise Stopped
         walk = reading(folder / (ZIP if drawn is None else PICTURES), labels=self.labels)
-        while True:
-            try:
-                done, total = next(walk)
-            except StopIteration as end:
-                return end.value.save(folder / READ)
-            if done % EVERY == 0 or done == total:
-                yield StepEvent("read", done, total)
-            if should_stop():
-                raise Stopped
+        return (yield from reading_events(walk, should_stop)).save(folder / READ)
+
+
+def reading_events(walk: Generator[tuple[int, int], None, Any], should_stop: Callable[[], bool]) -> Generator[StepEvent, None, Any]:
+    """Tells now and then how far a reading is, and returns the set that was read. Raises Stopped when asked to stop."""
+    while True:
+        try:
+            done, total = next(walk)
+        except StopIteration as end:
+            return end.value
+        if done % EVERY == 0 or done == total:
+            yield StepEvent("read", done, total)
+        if should_stop():
+            raise Stopped
 
 
 @cache
@@ -221,6 +237,15 @@ def shelf_of(root: Path, labels: bool = True) -> SetShelf:
 @lru_cache(maxsize=4)
 def _loaded(path: Path, changed: int) -> LabelledSet:
     return load_set(path)
+
+
+@lru_cache(maxsize=256)
+def _lacking_labels(path: Path, changed: int) -> str:
+    """Why nothing can be learned from a set that was read before such sets were refused; empty for any other."""
+    with path.open(encoding="utf-8") as file, suppress(ValueError):  # a damaged index says so when it is loaded
+        head = json.loads(file.readline())
+        return without_labels(head["notes"]) if head.get("columns") == [] else ""
+    return ""
 
 
 def _entry(folder: Path, told: Fetch | None) -> SetEntry:

@@ -25,6 +25,7 @@ ACTIVE = ("running", "cancelling")
 CANCELLED = "Cancelled. It can be resumed from where it stopped."
 CLOSED = "The lab was closed. It can be resumed from where it stopped."
 STOPPING = "Stopping after this step."
+RETRY_SECONDS = 10.0  # until the table, which refused a change, is asked again
 
 
 class Worker:
@@ -48,6 +49,7 @@ class Worker:
         self._tasks, self._load_edit = tasks, load_edit
         self._to_stop: set[str] = set()  # ids; adding, removing and asking are each one step of the interpreter
         self._to_save: set[str] = set()
+        self._ended: tuple[str, str, str] | None = None  # id, state and message of a job that is over, until the table has them
         self._awake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="shiftlab-worker", daemon=True)
@@ -64,7 +66,7 @@ class Worker:
         if self._store.move(id, ("queued",), "cancelled", CANCELLED):
             return True
         self._to_stop.add(id)
-        if self._store.move(id, ("running",), "cancelling", STOPPING):
+        if self._store.move(id, ACTIVE, "cancelling", STOPPING):  # again where it is told already: it must stay told
             return True
         self._to_stop.discard(id)  # it ended before it was told
         job = self._store.get(id)
@@ -84,14 +86,17 @@ class Worker:
     def _work(self) -> None:
         while not self._closing:
             self._awake.clear()
+            patience = None
             try:
+                self._note_end()
                 job = self._store.claim()
                 if job is not None:
                     self._run(job)
                     continue
-            except sqlite3.Error:  # a full disk, for one: the table says nothing then, and the next wake-up tries again
+            except sqlite3.Error:  # a full disk, for one: the table says nothing then, and is asked again
                 traceback.print_exc()
-            self._awake.wait()
+                patience = RETRY_SECONDS
+            self._awake.wait(patience)
 
     def _run(self, job: Job) -> None:
         """One job to whatever end it takes."""
@@ -108,11 +113,19 @@ class Worker:
         except Exception as error:  # whatever a method does, the worker goes on with the next job
             state, message = "failed", sentence(error)
             _log(folder, traceback.format_exc())
-        finally:
-            self._to_stop.discard(job.id)
-            self._to_save.discard(job.id)
         _log(folder, f"{state.capitalize()}. {message}")
-        self._store.move(job.id, ACTIVE, state, message)
+        self._ended = job.id, state, message
+        self._note_end()
+
+    def _note_end(self) -> None:
+        """Writes how the last job ended, where that is not written yet. sqlite3.Error where the table refuses: it is still to be done."""
+        if self._ended is None:
+            return
+        id, state, message = self._ended
+        self._store.move(id, ACTIVE, state, message)
+        self._ended = None
+        self._to_stop.discard(id)
+        self._to_save.discard(id)
 
     def _perform(self, job: Job, folder: RunFolder) -> None:
         """A task, which writes what comes of it by itself."""

@@ -48,7 +48,7 @@ class EditShelf:
         """Every edit that is there: shipped and brought ones by name, those of runs, the newest first, bases. Broken ones are not."""
         found = [(f"shipped/{path.stem}", path) for path in sorted(self._shipped.glob("*.safetensors"))]
         found += [(f"brought/{path.stem}", path) for path in sorted(self._brought.glob("*.safetensors"))]
-        found += [(f"run/{path.parent.name}", path) for path in sorted(self._runs.glob("*/edit.safetensors"), reverse=True)]
+        found += [(f"run/{path.parent.name}", path) for path in sorted(self._runs.glob("[!.]*/edit.safetensors"), reverse=True)]
         entries = []
         for key, path in found:
             try:

@@ -28,7 +28,7 @@ FLOAT = 4  # bytes
 ADAM = 2 * FLOAT  # its two moments of every weight
 GUIDE = "ViT-B-16"  # DiffusionCLIP's CLIP
 COMPUTED = "Computed on the meta device in float32, one image at a time; not measured."
-OUT_OF_MEMORY = "not enough memory"  # PyTorch's CPU allocator raises a RuntimeError that says so
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")  # PyTorch's CPU allocator raises a RuntimeError that says one of them
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ def peak_bytes(call: Callable[[], object]) -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device or the machine had too little memory."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and OUT_OF_MEMORY in str(error))
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def release() -> None:

@@ -122,5 +122,8 @@ def test_what_cannot_be_is_refused(domains, backbone, tmp_path):
     with pytest.raises(ShiftlabError, match="larger than the one-shot image, 8 × 16 px"):
         list(segment(replace(domains, one_shot=tmp_path / "tall.png"), ("one_shot",), settings, tmp_path / "tall", context))
     whole = replace(domains.source, items=tuple(item._replace(split="train") for item in domains.source.items))
+    trains = replace(domains.target, items=tuple(domains.target.split("train")))
+    with pytest.raises(ShiftlabError, match=r"nothing could be measured there. Give it scenes in val/ or test/"):
+        next(segment(replace(domains, target=trains), ("source",), settings, tmp_path / "untested", context))
     with pytest.raises(ShiftlabError, match="no train or no test split"):
         list(segment(replace(domains, source=whole), ("source",), settings, tmp_path / "split", context))

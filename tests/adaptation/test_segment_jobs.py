@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from core.adaptation.segment_figures import classes_figure, classes_png, confusi
 from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.segment_results import by_class, confusions, segment_curves, tables
 from core.adaptation.segment_shown import finished_segmenters, look_at, mapped_tests
+from core.data.segmented import load_segmented
 from core.jobs.runs import RunFolder
 from core.jobs.tasks import Tools
 from core.types import Context, ShiftlabError, Stopped
@@ -78,6 +80,14 @@ def test_figures_show_what_was_measured(run):
     assert len(classes_figure(table, "run").data) == 3 and len(confusion_figure(matrix, "run").data) == 1
     assert classes_png(table)[:4] == confusion_png(matrix)[:4] == b"\x89PNG"
     assert not classes_figure(table.iloc[:0], "run").data and not confusion_figure(matrix.iloc[:0], "run").data
+
+
+def test_a_target_that_measures_nothing_is_refused_before_anything_is_carried(task, tmp_path):
+    target = load_segmented(task.target)
+    index = replace(target, items=tuple(target.split("train"))).save(tmp_path / "train.jsonl")
+    wrong = task.model_copy(update={"target": index, "arms": ("source", "carried"), "images": None, "one_shot": None})
+    with pytest.raises(ShiftlabError, match="All scenes of the labelled target are for training"):
+        next(in_foreground(wrong, tmp_path / "run", "night", tools()))
 
 
 def test_source_only_is_taken_over_where_nothing_differs(task, run, tmp_path):

@@ -44,11 +44,23 @@ def test_from_a_folder_to_a_report(run, tmp_path):
     assert "16 of 16 pictures were there already" in run(*words)[2]
 
     quick = ["--epochs", 1, "--seeds", 1]
+    comparison.mkdir()  # an empty folder is as good as none
     status, out, _ = run("classify", tmp_path / "set.jsonl", "--adapted", adapted, "--out", comparison, *quick)
     assert status == 0 and "trained on" in out and "report.html" in out
     prompts = ["--prompt", "no=dark", "--prompt", "yes=light"]
     status, out, _ = run("audit", "--adapted", adapted, "--comparison", comparison, "--out", audit, "--votes", 1, *prompts)
     assert status == 0 and "of 16 suspicious" in out
+    (tmp_path / "foreign.csv").write_text("file,score\na.png,1\n")
+    (tmp_path / "texts.csv").write_text("name,classifier\na.png,good\n")
+    (tmp_path / "nothing.csv").write_text("")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "notes.txt").write_text("mine")
+    again = ["classify", tmp_path / "set.jsonl", "--adapted", adapted, *quick]
+    for name in ("foreign.csv", "texts.csv", "nothing.csv"):
+        status, _, err = run(*again, "--out", tmp_path / "third", "--arm", "audited", "--audit", tmp_path / name)
+        assert status == 1 and f"{name} is no table of an audit" in err
+    status, _, err = run(*again, "--out", tmp_path / "files")
+    assert status == 1 and "files is there and holds no run of Shiftlab" in err
     arms = ["--arm", "source", "--arm", "adapted", "--target", source]
     status, _, _ = run("classify", tmp_path / "set.jsonl", "--adapted", adapted, "--out", tmp_path / "second", *arms, *quick)
     rows = json.loads((tmp_path / "second" / "report" / "report.json").read_text())["accuracies"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from core.data.labelled import label_columns, load_set, png_names, read_set
-from core.data.labelled_split import drawn_split, has_split, with_split
+from core.data import labelled_layouts
+from core.data.labelled import SPLIT_NAMES, label_columns, load_set, png_names, read_set
+from core.data.labelled_split import drawn_split, given_parts, has_split, with_split
 from core.data.labelled_write import write_tables
 from core.types import ShiftlabError
 
@@ -68,6 +71,25 @@ def test_metadata_with_several_columns(tmp_path):
     assert read_set(tmp_path / "set.zip", ["hair"]).columns == ("hair",)
     with pytest.raises(ShiftlabError, match="no label column 'nose'"):
         read_set(tmp_path / "set.zip", ["nose"])
+
+
+@pytest.mark.parametrize(("column", "note"), [("", ""), (",text", "The column text has 2 values, so it was not taken for a label.")])
+def test_a_table_without_a_label_is_refused(column, note, tmp_path, monkeypatch):
+    monkeypatch.setattr(labelled_layouts, "MAX_CLASSES", 1)
+    rows = [f"{k}.png{column and f',caption {k}'}" for k in (1, 2)]
+    files = {"metadata.csv": "\n".join([f"file_name{column}", *rows]).encode(), "1.png": picture(1), "2.png": picture(2)}
+    for ask in (read_set, label_columns):
+        with pytest.raises(ShiftlabError, match="no label column") as refused:
+            ask(packed(tmp_path / "set.zip", files))
+        assert note in str(refused.value)
+
+
+@pytest.mark.parametrize("line", ["first", "second"])
+def test_a_table_that_cannot_be_read_is_a_sentence(line, tmp_path):
+    lines = {"first": f"file_name,{'x' * 200_000}\n1.png,a\n", "second": f"file_name,hair\n1.png,{'x' * 200_000}\n"}
+    files = {"metadata.csv": lines[line].encode(), "1.png": picture(1)}
+    with pytest.raises(ShiftlabError, match=r"metadata\.csv is no table that can be read"):
+        read_set(packed(tmp_path / "set.zip", files))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
@@ -131,6 +153,21 @@ def test_a_damaged_entry_and_links_in_a_folder(tmp_path):
     assert len(found) == 2 and "symbolic link" in why(found, "a/away.png") and "symbolic link" in why(found, "c")
 
 
+def test_names_that_are_no_text_are_left_out_of_a_folder(tmp_path):
+    folder = unpacked(tmp_path / "set", {"a/1.png": picture(1), "b/2.png": picture(2), "a/line\nbreak.png": picture(3)})
+    for name in (b"a/m\xfcde.png", b"b\xe9/3.png"):
+        path = os.path.join(os.fsencode(folder), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        Path(os.fsdecode(path)).write_bytes(picture(len(name)))
+    os.symlink(b"a", os.path.join(os.fsencode(folder), b"l\xefnk"))
+    found = read_set(folder)
+    assert [item.name for item in found.items] == ["a/1.png", "b/2.png"]
+    told = dict(found.report.left_out)
+    assert told["a/m\\udcfcde.png"] == told["b\\udce9/3.png"] == "a name that is not UTF-8" and "symbolic link" in told["l\\udcefnk"]
+    assert "control characters" in told["a/line\nbreak.png"]
+    assert "\n".join(f"{name}: {why}" for name, why in told.items()).encode()
+
+
 @pytest.mark.parametrize("source", ["missing", "text.zip", "empty"])
 def test_what_is_no_set_is_refused(source, tmp_path):
     (tmp_path / "text.zip").write_bytes(b"no zip")
@@ -162,6 +199,32 @@ def test_the_split_is_stratified_and_seeded(tmp_path):
     assert with_split(drawn, "class", seed=9).items == drawn.items
     with pytest.raises(ShiftlabError, match="nothing to train on"):
         drawn_split(found, "class", 0.5, 0.5)
+
+
+@pytest.mark.parametrize("missing", ["test", "validation"])
+def test_a_missing_part_is_drawn_from_the_training_pictures(missing, tmp_path):
+    given = "val" if missing == "test" else "test"
+    files = {f"{split}/{label}/{k}.png": picture(20 * n + k + 100 * s) for s, (split, count) in enumerate((("train", 20), (given, 5)))
+             for n, label in enumerate(("no", "yes")) for k in range(count)}  # fmt: skip
+    found = read_set(unpacked(tmp_path, files))
+    whole = with_split(found, "class", 0.1, 0.2, seed=3)
+    kept = {"test": "validation", "validation": "test"}[missing]
+    assert given_parts(found) == (kept,) and not has_split(found) and has_split(whole)
+    assert whole.split(kept) == found.split(kept) and whole.items != with_split(found, "class", 0.1, 0.2, seed=4).items
+    drawn = {"test": 4, "validation": 2}[missing]
+    counts = whole.counts("class")
+    assert [counts[split, label] for label in ("no", "yes") for split in ("train", missing)] == [20 - drawn, drawn] * 2
+
+
+def test_a_part_is_drawn_from_the_pictures_without_a_split_where_there_are_any(tmp_path):
+    files = {f"{folder}a/{k}.png": picture(100 * s + k) for s, folder in enumerate(("train/", "val/", "")) for k in range(10)}
+    files["b/1.png"] = picture(250)
+    found = read_set(unpacked(tmp_path, files))
+    whole = with_split(found, "class", 0.1, 0.2)
+    assert set(found.split("train")) < set(whole.split("train")) and whole.split("validation") == found.split("validation")
+    assert len(whole.split("test")) == 2
+    alone = replace(found, items=tuple(found.split("train")))  # one folder named so, and nothing beside it
+    assert {split: len(with_split(alone, "class").split(split)) for split in SPLIT_NAMES} == {"train": 7, "validation": 1, "test": 2}
 
 
 @pytest.mark.parametrize("layout", ["folders", "metadata", "celeba"])

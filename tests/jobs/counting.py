@@ -30,6 +30,7 @@ TROUBLE = {
     "bug": KeyError("secret detail"),
     "disk": OSError(errno.ENOSPC, "No space left on device"),
     "memory": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
+    "cpu memory": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes. Error code 12"),
 }
 
 

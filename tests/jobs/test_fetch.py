@@ -50,3 +50,15 @@ def test_every_failure_is_a_sentence(error):
     fetcher.start("model")
     failed = until(fetcher, lambda fetch: fetch.state == "failed")
     assert failed.message.endswith(".") and "odd" not in failed.message
+
+
+def test_an_unexpected_error_stands_in_the_servers_log(capsys):
+    def reading(name: str, should_stop: Callable[[], bool]) -> Iterator[StepEvent]:
+        raise ValueError("odd")
+        yield
+
+    fetcher = Fetcher(reading)
+    fetcher.start("a set")
+    message = until(fetcher, lambda fetch: fetch.state == "failed").message
+    assert "The server's log tells the whole story; you may try again." in message and "resume" not in message
+    assert "ValueError: odd" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.jobs.progress import Progress
+from core.jobs.progress import Progress, duration
 from core.types import StepEvent
 
 
@@ -18,10 +18,17 @@ class Clock:
 def walk(durations: list[float], total: int) -> Progress:
     clock = Clock()
     progress = Progress(clock)
-    for step, duration in enumerate(durations, start=1):
-        clock.now += duration
+    for step, seconds in enumerate(durations, start=1):
+        clock.now += seconds
         progress.note(StepEvent("train", step, total))
     return progress
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (8.4, "8 s"), (125, "2 min 5 s"), (120, "2 min"), (1500, "25 min"), (12_000, "3 h 20 min")]
+)
+def test_duration(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
 
 
 def test_nothing_is_said_before_there_is_a_pace() -> None:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from core.jobs import worker
 from core.lab import Lab
 from core.types import ShiftlabError
 from tests.jobs.helpers import equal, finished, submit, wait_until
 
 ENDLESS = 100_000  # steps of a run that only ever ends by being stopped
+
+
+def refuse(*given: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def kill(*given: object, **more: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_run_leaves_its_edit_numbers_samples_and_log(lab: Lab) -> None:
@@ -43,6 +56,33 @@ def test_one_runs_and_the_others_wait_in_order(lab: Lab) -> None:
     assert lab.get(first).state == "cancelled"
     lab.cancel(third)
     assert finished(lab, third) == "cancelled"
+
+
+def test_a_second_cancel_does_not_undo_the_first(lab: Lab) -> None:
+    id = submit(lab, steps=ENDLESS, pause=0.02)
+    wait_until(lambda: lab.get(id).step)
+    with lab.lock:  # the run waits for it in its next step
+        time.sleep(0.2)
+        lab.cancel(id)
+        lab.cancel(id)
+        assert lab.get(id).state == "cancelling"
+    assert finished(lab, id) == "cancelled"
+
+
+def test_an_end_that_the_table_refused_is_written_later(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.05)
+    move, refused = lab.jobs.move, []
+
+    def once_full(id: str, states: Sequence[str], to: str, message: str = "") -> bool:
+        if to == "done" and not refused:
+            refused.append(id)
+            raise sqlite3.OperationalError("database or disk is full")
+        return move(id, states, to, message)
+
+    monkeypatch.setattr(lab.jobs, "move", once_full)
+    id, next_one = submit(lab), submit(lab)
+    assert finished(lab, id) == "done" and refused == [id]
+    assert finished(lab, next_one) == "done"
 
 
 def test_a_cancelled_run_resumes_to_the_same_weights(lab: Lab) -> None:
@@ -77,6 +117,7 @@ def test_save_now_saves_once(lab: Lab) -> None:
         ("sentence", "The test wants it so. Do nothing."),
         ("disk", "The disk is full. Free some space and resume."),
         ("memory", "The device ran out of memory."),
+        ("cpu memory", "The device ran out of memory."),
         ("bug", "Something unexpected went wrong (KeyError)."),
     ],
 )
@@ -117,6 +158,45 @@ def test_delete_takes_the_row_the_folder_and_the_edit(lab: Lab) -> None:
         lab.get(id)
     with pytest.raises(ShiftlabError, match="There is no edit"):
         lab.load_edit(f"run/{id}")
+
+
+def test_a_run_whose_folder_is_gone_is_deleted(lab: Lab) -> None:
+    id = submit(lab)
+    finished(lab, id)
+    shutil.rmtree(lab.get(id).folder)
+    lab.delete(id)
+    assert lab.list() == []
+
+
+def test_a_run_whose_folder_cannot_be_removed_stays_and_is_deleted_later(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = submit(lab)
+    finished(lab, id)
+    with monkeypatch.context() as patch, pytest.raises(ShiftlabError, match="Permission denied"):
+        patch.setattr("core.jobs.runs.os.replace", refuse)
+        lab.delete(id)
+    assert lab.get(id).state == "done" and [entry.key for entry in lab.edits()] == [f"run/{id}"]
+    lab.delete(id)
+    assert lab.list() == [] and lab.edits() == []
+
+
+def test_a_deletion_that_a_kill_ended_is_done_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = submit(lab)
+    finished(lab, id)
+    folder = lab.get(id).folder
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("core.jobs.runs.shutil.rmtree", kill)
+        lab.delete(id)
+    assert lab.edits() == []  # half a deletion offers nothing
+    lab.delete(id)
+    assert lab.list() == [] and list(folder.parent.iterdir()) == []
+
+
+def test_a_waiting_job_is_deleted_and_never_runs(lab: Lab) -> None:
+    first, waiting = submit(lab, steps=ENDLESS, pause=0.02), submit(lab)
+    wait_until(lambda: lab.get(first).step)
+    lab.delete(waiting)
+    lab.cancel(first)
+    assert finished(lab, first) == "cancelled" and [job.id for job in lab.list()] == [first]
 
 
 def test_a_running_job_is_not_deleted_and_a_done_one_neither_resumed_nor_cancelled(lab: Lab) -> None:

@@ -57,6 +57,9 @@ def test_every_way_of_saving_saves():
 def test_out_of_memory_is_recognised():
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"))
+    with pytest.raises(RuntimeError) as caught:  # in the words of this machine's own allocator
+        torch.empty(2**60)
+    assert is_out_of_memory(caught.value)
     assert not is_out_of_memory(RuntimeError("shapes"))
 
 

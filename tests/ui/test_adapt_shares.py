@@ -13,7 +13,6 @@ from core.adaptation.jobs import TASKS, ClassifyTask, in_foreground
 from core.adaptation.quantify import WAYS
 from core.adaptation.share_jobs import SharesTask
 from core.data.labelled import load_set, read_set
-from core.jobs.fetch import Fetcher
 from core.jobs.sets import READ
 from core.jobs.tasks import Tools
 from core.methods import METHODS
@@ -21,7 +20,7 @@ from core.models.base import load_base
 from core.types import Context
 from tests.adaptation.helpers import write_set
 from tests.jobs.helpers import wait_until
-from tests.jobs.test_sets import zipped
+from tests.jobs.test_sets import restarted, zipped
 from tests.tiny import write_models
 from tests.ui.adapt_lab import Row, adapt_tab, carry, put_set
 from tests.ui.test_adapt_tab import Guest, with_chain
@@ -85,12 +84,24 @@ def test_every_bad_start_is_a_sentence(guest, part):
     path = guest.tab.shelf.root / "faces" / READ
     labelled = load_set(path)
     replace(labelled, items=tuple(item for item in labelled.items if item.split != "validation")).save(path)
+    guest.tab.shelf.choose("faces", validation=0.0)
     guest.values[part.columns] = ["class"]
     guest.does(start)
     assert "there are none. Give validation a share" in guest.told
     replace(labelled, items=tuple(item._replace(labels=("yes",)) for item in labelled.items)).save(path)
     guest.does(start)
     assert "the same label in class" in guest.told
+
+
+def test_a_counting_that_runs_is_shown_before_a_newer_one(guest, part):
+    guest.tab.shelf.choose("faces", target="bright")
+    guest.looks()
+    for _ in range(2):
+        guest.does(with_chain(guest, part.start))
+    newer, older = guest.tab.lab.rows
+    assert part.job(guest.tab.chain(guest.seen)) is newer
+    older.state = "running"
+    assert part.job(guest.tab.chain(guest.seen)) is older
 
 
 def test_from_the_button_to_a_rebalanced_set(guest, part, tools):
@@ -100,7 +111,7 @@ def test_from_the_button_to_a_rebalanced_set(guest, part, tools):
     guest.values |= {part.form.components["levels"]: 2, part.form.components["highest"]: 100}
     row = ask(guest, tools)
     row.state = "queued"
-    guest.does(part.line.asks(guest.tab.lab.cancel, lambda seen: part.job(guest.tab.chain(seen))))
+    guest.does(part.line.asks(guest.tab.lab.cancel))
     assert guest.tab.lab.asked_for == [("cancel", row.id)] and not guest.shown[part.card]["visible"]
     row.state = "done"
     guest.looks()
@@ -169,12 +180,18 @@ def test_an_empty_zip_of_target_pictures_says_so(guest, part, tmp_path):
 def test_a_reading_that_a_kill_ended_begins_again(guest, part, tmp_path):
     id = part.targets.bring(zipped(tmp_path / "zip"), "sketches")
     wait_until(lambda: part.targets.entries()[0].ready)
-    part.targets.read_index(id).unlink()
-    part.targets._reader = Fetcher(part.targets._read)  # the lab was started anew
     guest.tab.shelf.choose("faces", unlabelled=id)
+    restarted(part.targets)
     guest.does(with_chain(guest, part.start))
     assert "They are being read now" in guest.told
     wait_until(lambda: part.targets.entries()[0].ready)
+    restarted(part.targets)
+    guest.looks()
+    assert "Read it again" in guest.sees(part.reading) and guest.shown[part.again]["visible"]
+    guest.does(part.read_again)
+    wait_until(lambda: part.targets.entries()[0].ready)
+    guest.looks()
+    assert "10 pictures" in guest.sees(part.reading) and not guest.shown[part.again]["visible"]
 
 
 def shares(**estimate):

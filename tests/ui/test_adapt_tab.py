@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.adaptation.jobs import ClassifyTask, in_foreground
+from core.data.labelled import load_set
+from core.jobs.sets import READ
 from core.jobs.tasks import Tools
 from core.methods import METHODS
 from core.types import Context
+from tests.jobs.helpers import wait_until
+from tests.jobs.test_sets import restarted, zipped
 from tests.ui.adapt_lab import adapt_tab, audited, carry, put_set
 from ui.adapt_chain import Seen
 from ui.adapt_tab import AdaptTab
@@ -87,6 +92,37 @@ def test_a_set_is_told_and_its_split_is_kept(guest):
     assert Guest(tab).seen.set == "faces"
 
 
+@pytest.mark.parametrize(("given", "missing", "drawn"), [("validation", "test", 2), ("test", "validation", 1)])
+def test_the_page_says_what_the_set_gave_and_draws_the_rest(tab, tmp_path, given, missing, drawn):
+    put_set(tab.shelf, tmp_path / "in", 10)
+    path = tab.shelf.root / "faces" / READ
+    labelled = load_set(path)
+    replace(labelled, items=tuple(item._replace(split=given if item.split == given else "train") for item in labelled.items)).save(path)
+    guest = Guest(tab)
+    assert f"gives its {given} pictures itself; those for {missing} are drawn" in guest.sees(tab.set.split_said)
+    assert guest.shown[getattr(tab.set, missing)]["visible"] and guest.shown[tab.set.split_seed]["visible"]
+    assert not guest.shown[getattr(tab.set, given)]["visible"]
+    chain = tab.chain(guest.seen)
+    assert load_set(chain.index).counts("class")[missing, "yes"] == drawn
+    assert load_set(chain.index).split(given) == load_set(path).split(given)
+
+
+def test_a_target_whose_reading_a_restart_ended_is_read_again(guest, tmp_path):
+    tab, step = guest.tab, guest.tab.set
+    guest.values[step.target_drop] = str(zipped(tmp_path / "zip"))
+    guest.does(step.upload_target)
+    wait_until(lambda: tab.shelf.entries()[0].ready)
+    guest.looks()
+    assert "Target: faces" in guest.sees(step.told_target) and not guest.shown[step.target_again]["visible"]
+    restarted(tab.shelf)
+    guest.looks()
+    assert "Read it again" in guest.sees(step.told_target) and guest.shown[step.target_again]["visible"]
+    guest.does(step.read_target_again)
+    wait_until(lambda: tab.shelf.entries()[0].ready)
+    guest.looks()
+    assert "Target: faces" in guest.sees(step.told_target) and not guest.shown[step.target_again]["visible"]
+
+
 def test_a_set_that_the_data_tab_hands_over_is_opened_once(guest):
     tab = guest.tab
     guest.goes_to("adapt")
@@ -110,7 +146,7 @@ def test_from_start_to_pairs_and_back_after_a_reload(guest):
     row.state, row.step, row.total, row.eta_s = "running", 3, 8, 65.0
     guest.looks()
     assert "3 of 8" in guest.sees(run.line.html) and "1 min 5 s left" in guest.sees(tab.rail)
-    guest.does(run.line.asks(tab.lab.cancel, lambda seen: tab.chain(seen).adapt))
+    guest.does(run.line.asks(tab.lab.cancel))
     assert tab.lab.asked_for == [("cancel", row.id)]
     row.state, row.message = "failed", "The disk is full. Make room and resume."
     guest.looks()
@@ -154,6 +190,34 @@ def test_the_audit_trains_its_classifier_first_and_is_decided_by_hand(carried):
     carried.values[audit.form.components["votes"]] = 3
     carried.does(with_chain(carried, audit.move))
     assert tab.chain(carried.seen).dropped == (names[1],)
+
+
+def test_cancel_stops_the_job_that_is_shown(carried):
+    """The classifier that an audit waits for, not the audit; a comparison that runs, not the newer one behind it."""
+    tab, audit, compare = carried.tab, carried.tab.run.audit, carried.tab.compare
+    carried.does(with_chain(carried, audit.start))
+    source = next(row for row in tab.lab.rows if row.kind == "classify")
+    carried.goes_to("classifier")
+    carried.does(with_chain(carried, compare.start))
+    carried.goes_to("adapt")
+    assert source.name in carried.sees(audit.line.html)
+    carried.does(audit.line.asks(tab.lab.cancel))
+    source.state = "running"
+    carried.goes_to("classifier")
+    assert source.name in carried.sees(compare.line.html)
+    carried.does(compare.line.asks(tab.lab.cancel))
+    assert tab.lab.asked_for == [("cancel", source.id)] * 2
+
+
+def test_cancel_does_not_hit_the_new_job_of_another_window(carried):
+    tab, compare = carried.tab, carried.tab.compare
+    carried.goes_to("classifier")
+    carried.does(with_chain(carried, compare.start))
+    shown = tab.lab.rows[0]
+    Guest(tab).does(with_chain(carried, compare.start))
+    assert tab.lab.rows[0] is not shown
+    carried.does(compare.line.asks(tab.lab.cancel))
+    assert tab.lab.asked_for == [("cancel", shown.id)]
 
 
 def test_classifiers_curves_tables_and_report(carried):

@@ -34,6 +34,10 @@ def test_one_shot_keeps_the_newest_and_a_set_has_an_end(tmp_path, monkeypatch):
     for name in ("a.png", "b.png"):
         sets.add("one_shot", [picture(tmp_path, name)])
     assert [image.name for image in sets.images("one_shot")] == ["b.png"]
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    sets.add("one_shot", [tmp_path / "broken.png"])
+    sets.add("one_shot", [])  # as "choose a domain" among the examples does
+    assert [image.name for image in sets.images("one_shot")] == ["b.png"] and sets.refused[-1][0] == "broken.png"
     monkeypatch.setattr(data_sets, "KEPT_IMAGES", 1)
     sets.add("target", [tmp_path / "a.png", tmp_path / "b.png"])
     assert len(sets.images("target")) == 1 and "full" in sets.refused[-1][1]

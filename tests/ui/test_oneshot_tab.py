@@ -14,6 +14,7 @@ from PIL import Image
 from core.adaptation.jobs import in_foreground
 from core.adaptation.segment_jobs import SegmentTask
 from core.data.segmented_write import Scene, write_segmented_zip
+from core.jobs.fetch import Fetcher
 from core.jobs.tasks import Tools
 from core.methods import METHODS
 from core.types import Context
@@ -226,6 +227,20 @@ def test_masks_of_another_size_are_named(guest, tmp_path):
     assert "another size" in guest.sees(guest.tab.segment.told) and "failed" in guest.sees(guest.tab.segment.told)
 
 
+@pytest.mark.parametrize("which", ["source", "target"])
+def test_a_reading_that_a_restart_ended_is_begun_again(sets, which):
+    guest, part, shelf = sets, sets.tab.segment.sets, sets.tab.shelves.scenes
+    again, entry = getattr(part, f"{which}_again"), getattr(guest.tab.chain(), which)
+    shelf.index(entry.id).unlink()
+    shelf._reader = Fetcher(shelf._read)  # the lab was started anew
+    guest.looks()
+    assert "Read it again" in guest.sees(guest.tab.segment.told) and guest.shown[again]["visible"]
+    guest.does(getattr(part, f"read_{which}_again"))
+    read_now(guest, which)
+    assert getattr(guest.tab.chain(), which).ready and not guest.shown[again]["visible"]
+    assert "Read it again" not in guest.sees(guest.tab.segment.told)
+
+
 def test_the_embedded_streets_are_one_click(guest):
     sets = guest.tab.segment.sets
     guest.goes_to("segment")
@@ -246,6 +261,14 @@ def test_a_preset_sets_the_training_and_the_carried_scenes(sets):
         guest.does(step.choose_preset)
         found = guest.values[step.form.components["carried_teaches"]], guest.values[step.carry.components["contrast"]]
         assert found == (teaches, contrast)
+
+
+def test_a_target_that_measures_nothing_is_refused_at_once(sets, tmp_path):
+    bring(sets, "target", write_segmented_zip(tmp_path / "train.zip", scenes(4, 3), CLASSES))
+    read_now(sets, "target")
+    sets.values[sets.tab.segment.arms] = ["source"]
+    sets.starts(sets.tab.segment)
+    assert "All scenes of the labelled target are for training" in sets.told and sets.tab.lab.rows == []
 
 
 def test_segmenters_are_compared_and_shown(sets, tmp_path):

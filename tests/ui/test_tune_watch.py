@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from ui import tune_watch
@@ -25,13 +24,6 @@ class Row:
     message: str = ""
     position: int = 0
     finished: float | None = None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0 s"), (8.4, "8 s"), (125, "2 min 5 s"), (120, "2 min"), (1500, "25 min"), (12_000, "3 h 20 min")]
-)
-def test_duration(seconds, words):
-    assert tune_watch.duration(seconds) == words
 
 
 def test_progress_says_how_far_and_how_long(tmp_path):
@@ -64,6 +56,7 @@ def test_samples_stand_one_person_a_row(tmp_path):
     assert html.count("<tr>") == 3 and html.count("data:image/jpeg") == 4 and ">50</th>" in html
     assert tune_watch.samples_html([]) == ""
     assert "Free samples" not in html and "Free samples" in tune_watch.samples_html(strip, free=True)
+    assert "the model's own pictures" in tune_watch.samples_html(strip, free=True)  # a text-to-image model is no base
     strip[1][1][0].unlink()  # deleted meanwhile
     assert tune_watch.samples_html(strip).count("data:image/jpeg") == 3
 

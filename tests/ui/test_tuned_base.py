@@ -3,22 +3,34 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from core.data.edits import HEADER, OWN
 from core.lab import Switched
-from core.types import ShiftlabError
+from core.types import EditCard, ShiftlabError
 from ui.tuned_base import makes_base, use_as_base
 
 
 @pytest.mark.parametrize(
-    ("method", "state", "offered"),
-    [("sdft", "done", True), ("domainstudio", "done", True), ("sdft", "running", False), ("asyrp", "done", False)],
+    ("method", "state", "weights", "offered"),
+    [
+        ("sdft", "done", "full", True),
+        ("domainstudio", "done", "half", True),
+        ("sdft", "running", "full", False),
+        ("asyrp", "done", OWN, False),
+        ("datum", "done", OWN, False),
+    ],
 )
-def test_it_is_offered_for_what_learned_a_target_domain(method, state, offered):
-    assert makes_base(SimpleNamespace(method=method, state=state)) is offered
+def test_it_is_offered_for_what_learned_a_target_domain(tmp_path, method, state, weights, offered):
+    card = EditCard(name="edit", method=method, base_fingerprint="here", weights=weights)
+    save_file({"weight": torch.zeros(1)}, tmp_path / "edit.safetensors", {HEADER: card.model_dump_json()})
+    assert makes_base(SimpleNamespace(method=method, state=state, folder=tmp_path)) is offered
 
 
-def test_nothing_is_offered_without_a_run():
+def test_nothing_is_offered_without_a_run_or_its_edit(tmp_path):
     assert not makes_base(None)
+    assert not makes_base(SimpleNamespace(method="sdft", state="done", folder=tmp_path))
 
 
 def test_kept_loaded_and_told():
