@@ -30,6 +30,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     method: ClassVar[str] = ""
 
+    def least_batch(self) -> int:
+        """Pictures an update below which something of the method is lost; less is never taken where memory runs out."""
+        return 1
+
 
 class EditCard(BaseModel):
     """What stands in an edit's safetensors header: where it comes from, and what it was measured to do."""

@@ -37,7 +37,7 @@ class CarrySettings(Settings):
         950, "Return step of scenes", "How far into noise they go. Higher looks more like the target and keeps less.", ge=20, le=999,
         unit="t", step=1,
     )  # fmt: skip
-    steps: int = setting(20, "Steps", "Network calls on the way up, and as many down.", ge=2, le=500, unit="steps", step=1)
+    steps: int = setting(20, "Steps", "Network calls on the way up; one more on the way down.", ge=2, le=500, unit="steps", step=1)
     scene_prompt: str = prompt("a photo of an urban scene", "Prompt of scenes", "What they show, in words that the model knows.")
     contrast: float = setting(
         0.0,

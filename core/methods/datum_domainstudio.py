@@ -77,9 +77,9 @@ class PromptDomainStudioLosses:
         eps, eps_prior, *eps_pair = predicted(student, [(batch.target, s.filled_prompt()), (kept, s.class_prompt), *pairs])
         terms = {"denoising": F.mse_loss(eps, batch.target.noise), "prior": s.w_prior * F.mse_loss(eps_prior, source)}
         if eps_pair:
-            terms |= self._similarity(self._decoded(kept, source), self._decoded(kept, eps_pair[0]))
+            terms |= self._similarity(_decoded(student, kept, source), _decoded(student, kept, eps_pair[0]))
         if s.w_hf:
-            error = high_frequency_error(self._decoded(batch.target, eps), batch.crops)
+            error = high_frequency_error(_decoded(student, batch.target, eps), batch.crops)
             terms["details"] = s.w_hf * (limited(self.source.schedule.snr(batch.target.t), s.hf_limit) * error).mean()
         return terms
 
@@ -90,6 +90,7 @@ class PromptDomainStudioLosses:
             "similarity of details": self.settings.w_hf_pair * pairwise_loss(high_frequencies(source), high_frequencies(adapted)),
         }
 
-    def _decoded(self, noised: Noised, eps: Tensor) -> Tensor:
-        """The predicted image `(B, 3, H, W)`."""
-        return self.source.to_images(predict_x0(noised.z, eps, self.source.schedule.alpha_bar_at(noised.t)))
+
+def _decoded(student: PromptStudent, noised: Noised, eps: Tensor) -> Tensor:
+    """The predicted image `(B, 3, H, W)`, by the student's decoder, which keeps gradients out of half precision."""
+    return student.model.to_images(predict_x0(noised.z, eps, student.model.schedule.alpha_bar_at(noised.t)))

@@ -129,8 +129,12 @@ class DiffusionCLIPTune(Settings):
         40, "Generation steps of samples", "Network calls for each sample picture.", ge=2, le=200, unit="steps", step=1, more=True
     )
 
+    def least_batch(self) -> int:
+        """See `Settings.least_batch`."""
+        return 2 if self.w_pairs else 1
+
     @model_validator(mode="after")
     def _two_to_compare(self) -> DiffusionCLIPTune:
-        if self.w_pairs and self.batch_size < 2:
+        if self.batch_size < self.least_batch():
             raise ValueError("the weight of differences compares pictures of a batch: set the batch size to 2 or more, or the weight to 0")
         return self

@@ -41,7 +41,8 @@ def train(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]
     assert isinstance(settings, DiffusionCLIPTune)
     images = request.images[: settings.images].to(context.base.device)
     samples = (request.samples if request.samples is not None else images[:SAMPLES]).to(context.base.device)
-    direction = target_direction(settings, images, request.target_images, context)
+    targets = request.target_images.to(context.base.device) if request.target_images is not None else None
+    direction = target_direction(settings, images, targets, context)
 
     state = context.checkpoints.load()
     if state is None:
@@ -50,7 +51,7 @@ def train(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]
         latents = state["latents"].to(images.device)
     sample_latents, _ = yield from start_latents(samples, settings.return_step, settings.grid, settings.inversion_steps, context)
 
-    tuning = FineTuning(settings, images, latents, direction, request.target_images, request.seed, context)
+    tuning = FineTuning(settings, images, latents, direction, targets, request.seed, context)
     if state is not None:
         tuning.restore(state)
     scores = yield from learn(

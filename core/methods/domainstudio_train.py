@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core.methods.domainstudio_losses import high_frequencies, high_frequency_error, limited, pairwise_loss
-from core.methods.domainstudio_settings import DomainStudioTune
+from core.methods.domainstudio_settings import FEWEST, DomainStudioTune
 from core.methods.sdft_losses import squared_error
 from core.methods.student import Student
 from core.methods.target_train import Noised, train, training_work
@@ -22,8 +22,6 @@ from core.models.base import Base
 from core.process.ddim import predict_x0
 from core.process.vlb import vlb_term
 from core.types import Context, Edit, ShiftlabError, StepEvent, TrainRequest, Work
-
-FEWEST = 3  # images of a batch: with two there is one other, and its share is always 1
 
 
 def train_domainstudio(request: TrainRequest, context: Context) -> Iterator[StepEvent | Edit]:

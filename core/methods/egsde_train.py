@@ -19,7 +19,7 @@ from torch import Tensor
 
 from core.methods.domain_classifier import classifier_for
 from core.methods.fields import setting
-from core.methods.learning import trained_card
+from core.methods.learning import descend, trained_card
 from core.process.ddim import add_noise
 from core.process.schedule import Schedule
 from core.process.seeds import seed_of
@@ -44,6 +44,10 @@ class EGSDETune(Settings):
     width: int = setting(
         32, "Width", "Channels of the first block; the last has four times as many.", ge=8, le=256, step=8, multiple_of=8, more=True
     )
+
+    def least_batch(self) -> int:
+        """See `Settings.least_batch`: one picture of each domain."""
+        return 2
 
 
 def training_work(settings: EGSDETune, images: int) -> Work:
@@ -114,9 +118,7 @@ class ClassifierTraining:
         with torch.enable_grad():
             logits = self.classifier(noised, t)
             loss = F.binary_cross_entropy_with_logits(logits, labels)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-        self.optimizer.step()
+            descend(loss, self.optimizer, self.step)
         self.step += 1
         return {"loss": float(loss.detach()), "accuracy": float(((logits.detach() > 0) == labels.bool()).float().mean())}
 

@@ -29,9 +29,10 @@ def lighter(settings: Settings, *, resumed: bool = False) -> tuple[Settings, str
     """
     if getattr(settings, "gradient_checkpointing", None) is False:
         return settings.model_copy(update={"gradient_checkpointing": True}), f"{_RAN_OUT}: gradient checkpointing is on now."
-    batch = getattr(settings, "batch_size", 1)
-    if batch > 1 and not resumed:
-        return settings.model_copy(update={"batch_size": batch // 2}), f"{_RAN_OUT}: the batch is {batch // 2} instead of {batch} now."
+    batch, least = getattr(settings, "batch_size", 1), settings.least_batch()
+    if batch > least and not resumed:
+        less = max(batch // 2, least)
+        return settings.model_copy(update={"batch_size": less}), f"{_RAN_OUT}: the batch is {less} instead of {batch} now."
     if getattr(settings, "mode", None) == "chained":
         return settings.model_copy(update={"mode": "saving"}), f"{_RAN_OUT}: the saving mode is on now."
     return None
@@ -125,4 +126,5 @@ def _joined(results: list[EditResult], note: str) -> EditResult:
     if "cached" in timing:
         timing["cached"] = min(result.timing["cached"] for result in results)
     scores = [score for result in results for score in result.scores]
-    return EditResult(torch.cat([result.images for result in results]), scores, timing, note, first.models)
+    said = " ".join(filter(None, dict.fromkeys([note, *(result.note for result in results)])))
+    return EditResult(torch.cat([result.images for result in results]), scores, timing, said, first.models)

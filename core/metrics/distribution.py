@@ -34,7 +34,7 @@ class Extractor:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Features `(N, D)` in float64 on the CPU, of any number of images."""
-        return torch.cat([self.extract(part).double().cpu() for part in images.split(BATCH)])
+        return torch.cat([self.extract(part).cpu().double() for part in images.split(BATCH)])
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:

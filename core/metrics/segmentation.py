@@ -31,8 +31,3 @@ def iou(matrix: Tensor) -> Tensor:
 def mean_iou(matrix: Tensor) -> float:
     """mIoU in [0, 1] over the classes that are there; NaN where there is none."""
     return float(iou(matrix).nanmean())
-
-
-def pixel_accuracy(matrix: Tensor) -> float:
-    """Share of pixels that were read right; NaN where there is none."""
-    return float(matrix.diagonal().sum().double() / matrix.sum())

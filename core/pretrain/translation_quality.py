@@ -74,6 +74,8 @@ def measure(images: Tensor, photos: Tensor, target_features: Tensor, extractor: 
     return {
         "PSNR dB": torch.cat([psnr(a, b) for a, b in pairs]).mean().item(),
         "SSIM": torch.cat([ssim(a, b) for a, b in pairs]).mean().item(),
+        "PSNR as SDFT's, dB": torch.cat([psnr(a, b, paper_compatible=True) for a, b in pairs]).mean().item(),
+        "SSIM as SDFT's": torch.cat([ssim(a, b, paper_compatible=True) for a, b in pairs]).mean().item(),
         "LPIPS": torch.cat([context.perceptual(a.to(device), b.to(device)).detach().cpu() for a, b in pairs]).mean().item(),
         "FID": frechet_distance(features, target_features),
         "KID ×10³": 1000 * kernel_distance(features, target_features),

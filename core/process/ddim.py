@@ -86,12 +86,6 @@ def eps_from_velocity(v: Tensor, x: Tensor, alpha_bar: Tensor) -> Tensor:
     return alpha_bar.sqrt() * v + (1.0 - alpha_bar).sqrt() * x
 
 
-def velocity_from_eps(eps: Tensor, x: Tensor, alpha_bar: Tensor) -> Tensor:
-    """v = (ε − √(1−ᾱ)·x) / √ᾱ, the inverse of eps_from_velocity at the same x."""
-    alpha_bar = _over(alpha_bar, x)
-    return (eps - (1.0 - alpha_bar).sqrt() * x) / alpha_bar.sqrt()
-
-
 def split_learned_sigma(out: Tensor) -> tuple[Tensor, Tensor]:
     """A learned-sigma output `(B, 6, H, W)` → ε (its first half) and the variance output (its second), each `(B, 3, H, W)`."""
     eps, variance = torch.chunk(out, 2, dim=1)

@@ -53,9 +53,9 @@ class Schedule:
         return (k + self.snr(t)) ** -gamma
 
     def to(self, device: torch.device | str) -> Schedule:
-        """The same schedule with its tensors on `device`."""
+        """The same schedule with ᾱ on `device`; betas stay on the CPU, for not every device has float64."""
         moved = Schedule(self.num_steps, self.beta_start, self.beta_end, self.beta_schedule)
-        moved.betas, moved.alpha_bar = self.betas.to(device), self.alpha_bar.to(device)
+        moved.alpha_bar = self.alpha_bar.to(device)
         return moved
 
     def signature(self) -> str:

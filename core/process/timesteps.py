@@ -45,7 +45,8 @@ def lab_timesteps(spacing: int = 20, num_steps: int = 1000) -> list[int]:
 def leading_timesteps(steps: int, num_steps: int = 1000) -> list[int]:
     """Stable Diffusion's sequence, diffusers' "leading" spacing with an offset of 1: for 50 of 1000 it is 1, 21, …, 981.
 
-    For generation only: it does not begin at 0. Raises ShiftlabError for fewer than 1 step or more than num_steps − 1.
+    For generation only: it does not begin at 0. Where steps are many and do not divide num_steps, the last lies lower (334 of them end at
+    667), as diffusers' does. Raises ShiftlabError for fewer than 1 step or more than num_steps − 1.
     """
     if not 1 <= steps < num_steps:
         raise ShiftlabError(f"A generation takes 1 to {num_steps - 1} steps, not {steps}. Choose a number between.")

@@ -154,6 +154,11 @@ def test_save_now(context, images):
     assert context.checkpoints.steps == [2, 6]
 
 
+def test_a_loss_that_is_no_number_is_a_sentence(context, images):
+    with pytest.raises(ShiftlabError, match="no longer a number"):
+        train(context, request(torch.full_like(images, float("nan"))))
+
+
 def test_both_sets_are_needed(context, images):
     for lacking in (request(images, target=False), request(images[:1])):
         with pytest.raises(ShiftlabError, match="two of each"):

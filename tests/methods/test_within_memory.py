@@ -9,6 +9,8 @@ import torch
 
 from core.methods import METHODS
 from core.methods.diffusionclip_settings import DiffusionCLIPEdit, DiffusionCLIPTune
+from core.methods.domainstudio_settings import DomainStudioTune
+from core.methods.egsde_train import EGSDETune
 from core.methods.within_memory import edit_within_memory, lighter, train_within_memory
 from core.types import Edit, EditCard, EditRequest, EditResult, ShiftlabError, StepEvent, TrainRequest
 
@@ -71,6 +73,17 @@ def test_a_resumed_training_keeps_its_batch_size():
     assert (lighter(settings, resumed=True)[0].batch_size, lighter(settings, resumed=True)[0].mode) == (4, "saving")
 
 
+@pytest.mark.parametrize(
+    ("settings", "least"),
+    [(DomainStudioTune(batch_size=4), 3), (EGSDETune(batch_size=2), 2), (DiffusionCLIPTune(batch_size=3, w_pairs=1), 2)],
+)
+def test_a_batch_never_gets_so_small_that_the_method_loses_something(settings, least):
+    settings = settings.model_copy(update={"gradient_checkpointing": True}) if hasattr(settings, "gradient_checkpointing") else settings
+    while (less := lighter(settings)) is not None:
+        settings = less[0]
+    assert settings.batch_size == least and type(settings)(**settings.model_dump()) == settings
+
+
 def test_pictures_in_smaller_groups_are_the_same_pictures(context, images):
     settings = DiffusionCLIPEdit(return_step=201, generation_steps=2, grid="paper", inversion_steps=3, encoding="noise", eta=1.0)
     request = EditRequest(images, settings, seed=7)
@@ -80,6 +93,17 @@ def test_pictures_in_smaller_groups_are_the_same_pictures(context, images):
     assert hungry.tried == [3, 1, 2, 1, 1] and "groups of 1" in result.note
     assert isinstance(result, EditResult) and torch.allclose(result.images, whole.images, atol=1e-5)
     assert len(result.scores) == 3 and result.models == whole.models
+
+
+def test_groups_keep_what_the_method_said_of_them(context, images):
+    class Noting(Hungry):
+        def edit(self, request, context):
+            for event in super().edit(request, context):
+                yield replace(event, note="Lower the return step.") if isinstance(event, EditResult) else event
+
+    request = EditRequest(images, DiffusionCLIPEdit(generation_steps=2))
+    *_, result = edit_within_memory(Noting(lambda request: len(request.images) > 1), request, context)
+    assert result.note.endswith("groups of 1 or fewer. Lower the return step.")
 
 
 def test_a_picture_that_never_fits_is_a_sentence(context, images):

@@ -60,3 +60,8 @@ def test_scaled_linear_is_linear_in_the_root_of_beta():
     assert schedule.to("cpu").signature() == schedule.signature() != Schedule(1000, 0.00085, 0.012).signature()
     with pytest.raises(ValueError, match="no beta schedule"):
         Schedule(beta_schedule="cosine")
+
+
+def test_a_device_without_float64_takes_it():
+    moved = Schedule().to("meta")
+    assert moved.alpha_bar.device.type == "meta" and moved.alpha_bar.dtype == torch.float32 and moved.betas.device.type == "cpu"
