@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.adaptation.jobs import ADAPTED
-from core.adaptation.oneshot_jobs import GENERATED
+from core.adaptation.oneshot_jobs import GENERATED, PersonaliseTask
 from core.jobs.export import card_of
 from core.jobs.progress import duration
 from ui.forms import label_of
@@ -94,7 +94,7 @@ def _half_html(lab: Any, job: Any) -> str:
 
 
 def _samples(job: Any, strip: list[tuple[int, list[Path]]]) -> str:
-    return samples_html(strip, free=about(job.method).learns == "target")
+    return samples_html(strip, free=job.kind == PersonaliseTask.kind or about(job.method).learns == "target")
 
 
 def _facts(job: Any) -> list[str]:

@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
+STICKY = {"Edit": "#edit-go", "Tune": "#tune-start"}  # buttons that stay in reach however long the form is
 TABS = ("Data", "Edit", "Tune", "Adapt", "One-shot", "Models", "Runs")
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
@@ -22,6 +23,8 @@ def test_every_tab_opens_and_none_is_wider_than_the_screen(app, open_page, viewp
         expect(tab).to_have_attribute("aria-selected", "true")
         expect(page.locator(f"#tab-{name.lower().replace('-', '')}")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], f"{name} is wider than the screen"
+        if name in STICKY:
+            expect(page.locator(STICKY[name])).to_be_in_viewport(ratio=1)
 
 
 def test_the_server_forbids_the_browser_to_ask_others(app):
