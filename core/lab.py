@@ -34,7 +34,7 @@ from core.methods import METHODS
 from core.methods.asyrp_steps import Curves, PerceptualCurve
 from core.methods.strengths import at_strengths
 from core.methods.within_memory import edit_within_memory
-from core.metrics.perceptual import perceptual_of_identity
+from core.metrics.perceptual import perceptual_for
 from core.models import zoo
 from core.models.base import Base
 from core.models.clip import Clip
@@ -99,7 +99,7 @@ class Lab(Desk):
         self.identity: Identity | None = self.shelf.load("identity")
         self._text_to_image: TextToImage | None = None
         self.fetches = Fetcher(self._download)
-        self.perceptual = perceptual_of_identity(self.identity) if self.identity else None
+        self.perceptual = perceptual_for(self.identity)
         self.store = TrajectoryStore(self.home / "cache" / "trajectories")
         self.measured = MeasuredStore(self.home / "cache" / "measured")
         self._probe: Probe | None = None
@@ -169,7 +169,7 @@ class Lab(Desk):
         before = {entry.key: entry.name for entry in self.edits() if entry.usable}
         setattr(self, "_text_to_image" if kind == TEXT_TO_IMAGE else kind, model := self.shelf.use(kind, reference))
         if kind == "identity":
-            self.perceptual = perceptual_of_identity(model)
+            self.perceptual = perceptual_for(model)
         self._probe = None
         after = {entry.key for entry in self.edits() if entry.usable}
         return Switched(model.name, tuple(name for key, name in before.items() if key not in after and not key.startswith(SECOND)))

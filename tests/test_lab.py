@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from facenet_pytorch import InceptionResnetV1
 
 from core.data.edits import save_edit
 from core.lab import Lab
@@ -87,6 +88,20 @@ def test_the_curve_is_kept_in_the_home(checkpoints: Path, open_lab: Callable[[Pa
     lab = open_lab(checkpoints)
     events, curve = drained(lab.curve())
     assert events and drained(lab.curve()) == ([], curve) and list((lab.home / "cache" / "measured").iterdir())
+
+
+def test_facenet_serves_an_edit_and_the_curve(
+    checkpoints: Path, open_lab: Callable[[Path], Lab], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # where no AlexNet is
+    short_curve(monkeypatch)
+    torch.save(InceptionResnetV1(pretrained=None).state_dict(), tmp_path / "faces.pt")
+    lab = open_lab(checkpoints)
+    lab.use("identity", str(tmp_path / "faces.pt"))
+    settings = DiffusionCLIPEdit(return_step=301, generation_steps=2, grid="paper", inversion_steps=3)
+    *_, result = lab.edit(EditRequest(images(1), settings))
+    assert isinstance(result, EditResult) and result.scores[0].keys() >= {"identity", "perceptual"}
+    assert "FaceNet" in drained(lab.curve())[1].extractor
 
 
 def test_a_strip_has_a_result_a_strength(checkpoints: Path, open_lab: Callable[[Path], Lab]) -> None:

@@ -10,6 +10,7 @@ import gradio as gr
 
 from core.data.images import to_pils, to_tensor
 from core.methods import that_edit
+from core.methods.datum import picture_side
 from core.types import EditRequest, EditResult, Settings, ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates, Values
 from ui.adapt_read import index_of, small
@@ -115,7 +116,7 @@ class EditStep:
         _, settings, keys, seed, _ = self.request(values)
         labelled = index_of(chain.index)
         pictures = [labelled.picture(item) for item in labelled.items[:TRIED]]
-        images = to_tensor(pictures, self.lab.context().base.image_size)
+        images = to_tensor(pictures, picture_side(settings, self.lab.context()))
         request = EditRequest(images, settings, tuple(self.lab.load_edit(key) for key in keys), seed)
         for event in self.lab.edit(request):
             if isinstance(event, EditResult):

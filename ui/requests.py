@@ -11,6 +11,7 @@ from PIL import Image
 
 from core.data.images import decode_image, to_mask, to_pil, to_tensor
 from core.data.png import png_bytes
+from core.methods.datum import picture_side
 from core.models.align import as_seen
 from core.types import EditRequest, Settings, ShiftlabError
 from ui.session import NOTHING_DRAWN, Drawing
@@ -43,7 +44,7 @@ class Plan:
 
     def request(self, lab: Any) -> EditRequest:
         """Loads the edits; raises ShiftlabError where no base is loaded, and for an edit that belongs to another one."""
-        size, drawn = lab.context().base.image_size, self.drawing
+        size, drawn = self._side(lab), self.drawing
         images = as_seen(self.picture.image, self.picture.frame, size)
         painted = to_tensor([drawn.painted], size) if drawn.painted else None
         mask = to_mask(drawn.mask, size) if drawn.mask else None
@@ -51,14 +52,17 @@ class Plan:
 
     def square(self, lab: Any) -> Image.Image:
         """The picture as the model sees it."""
-        return square_of(self.picture, lab)
+        return to_pil(as_seen(self.picture.image, self.picture.frame, self._side(lab)))
+
+    def _side(self, lab: Any) -> int:
+        return picture_side(self.settings, lab.context())
 
     def record(self, lab: Any) -> dict[str, Any]:
         """Plain JSON data from which `Recalled` restores this plan; holds the picture itself where it is small enough."""
         picture: dict[str, Any] = {"name": self.picture.name}
         if self.picture.frame:
             picture["face"] = [round(value, 1) for value in (*self.picture.frame.centre, *self.picture.frame.half)]
-        side = lab.base.image_size
+        side = self._side(lab)
         parts = {"png": self.square(lab), "painted": self.drawing.painted, "mask": self.drawing.mask}
         small = {name: to_pil(to_tensor([part], side)) for name, part in parts.items() if part is not None}
         encoded = {name: base64.b64encode(png_bytes(part, {})).decode() for name, part in small.items()}

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
+from torch import Tensor
 
 from core.data.images import to_pils
 from core.jobs.progress import duration
+from core.methods.datum import target_image
+from core.methods.datum_settings import DatumTune
 from core.methods.directions import follows_images
 from core.models.align import as_seen_by
 from core.types import Settings, ShiftlabError
@@ -76,7 +79,9 @@ def submit(lab: Any, method: str, settings: Settings, name: str, seed: int, pict
     """Checks everything that a person can get wrong and puts the job into the queue; returns its id. Raises ShiftlabError."""
     if hasattr(settings, "target_prompt") and getattr(settings, "image_weight", 0.0) < 1:
         check_prompts(settings.reference_prompt, settings.target_prompt, lab.clip)
-    side = image_size(lab)
+    name, side = name.strip()[:NAME_LENGTH] or default_name(settings, pictures.aim), image_size(lab)
+    if isinstance(settings, DatumTune):
+        return lab.submit(method, settings, _one_target(lab, settings, pictures), name, seed=seed)
     count = getattr(settings, "images", TRAINING_IMAGES)
     shown = max(count, TRAINING_IMAGES)
     targets = target_pictures(pictures.aim, pictures.target, shown, side) if needs_target(method, settings) else []
@@ -85,11 +90,17 @@ def submit(lab: Any, method: str, settings: Settings, name: str, seed: int, pict
         method,
         settings,
         as_seen_by(lab.base, images),
-        name.strip()[:NAME_LENGTH] or default_name(settings, pictures.aim),
+        name,
         seed=seed,
         target_images=as_seen_by(lab.base, targets) if targets else None,
         samples=as_seen_by(lab.base, pictures.samples(side)) if about(method).learns != "target" else None,  # which draws free ones
     )
+
+
+def _one_target(lab: Any, settings: DatumTune, pictures: Pictures) -> Tensor:
+    """What DATUM learns, `(1, 3, H, W)` in [-1, 1]: the first target picture, whole, which has nothing to do with the base's size."""
+    model = lab.text_to_image()
+    return target_image(target_pictures(pictures.aim, pictures.target, 1, model.image_size)[0], settings, model)
 
 
 def image_size(lab: Any) -> int:

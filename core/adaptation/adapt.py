@@ -29,6 +29,7 @@ from core.data.labelled_write import write_tables
 from core.data.linked import linked
 from core.data.png import read_request, write_png
 from core.data.text_files import write_text
+from core.methods.datum import picture_side
 from core.methods.walks import stop_if_asked
 from core.methods.within_memory import edit_within_memory
 from core.models.fingerprint import fingerprints, weights_hash
@@ -57,7 +58,7 @@ class Adaptation:
             "seed": self.seed,
             "batch": self.batch,
             "models": fingerprints(context),
-            "image_size": context.base.image_size,
+            "image_size": picture_side(self.settings, context),
             "set": digest_of_set(labelled),
             "pictures": len(labelled),
         }
@@ -142,7 +143,7 @@ def _take_over(names: Sequence[str], facts: dict[str, Any], earlier: Iterable[Pa
 
 def _carried(items: Sequence[LabelledImage], first: int, labelled: LabelledSet, adaptation: Adaptation, context: Context) -> EditResult:
     """One batch through the method, whose own steps are of no interest here."""
-    images = to_tensor([labelled.picture(item) for item in items], context.base.image_size)
+    images = to_tensor([labelled.picture(item) for item in items], picture_side(adaptation.settings, context))
     edits = tuple(edit for _, edit in adaptation.edits)
     request = EditRequest(images, adaptation.settings, edits, adaptation.seed + first)
     quiet = replace(context, store=None)  # a whole set would only push the page's own trajectories out of the store

@@ -18,7 +18,7 @@ import typer
 
 from core.adaptation.adapt import Adaptation, adapt, is_complete
 from core.cli.options import MOST_SEED, command, option, settings_from, settings_options
-from core.cli.session import MODEL_OPTIONS, open_context, read_edit, told_to_end
+from core.cli.session import model_options, open_context, read_edit, told_to_end
 from core.data.labelled import LabelledSet, open_set
 from core.data.labelled_split import with_split
 from core.methods import METHODS, that_edit
@@ -81,5 +81,5 @@ def adapt_set(values: dict[str, Any], name: str) -> None:
 
 
 for method_name, lab_method in that_edit().items():
-    parameters = [*OWN_OPTIONS, *settings_options(lab_method.edit_settings), *MODEL_OPTIONS]
+    parameters = [*OWN_OPTIONS, *settings_options(lab_method.edit_settings), *model_options(method_name)]
     command(adapt_app, method_name, f"Carry a labelled set across with {method_name}.", parameters, partial(adapt_set, name=method_name))

@@ -12,10 +12,11 @@ import typer
 from torch import Tensor
 
 from core.cli.options import MOST_SEED, command, option, paths_argument, settings_from, settings_options
-from core.cli.session import MODEL_OPTIONS, open_context, picture_paths, read_edit, read_pictures, told
+from core.cli.session import model_options, open_context, picture_paths, read_edit, read_pictures, told
 from core.data.images import decode_image, to_mask, to_pils
 from core.data.png import write_png
 from core.methods import METHODS, that_edit
+from core.methods.datum import picture_side
 from core.methods.sdedit import SDEditSettings
 from core.methods.within_memory import edit_within_memory
 from core.types import Context, Edit, EditRequest, EditResult, Settings, ShiftlabError
@@ -48,10 +49,11 @@ def edit_pictures(values: dict[str, Any], name: str) -> None:
     any_base = bool(getattr(settings, "any_base", False))
     read = [read_edit(reference, values, context.base, any_base=any_base, **prompts) for reference in values["edit"]]
     targets = _targets(paths, values["out"], [edit for _, edit in read], values["overwrite"])
+    size = picture_side(settings, context)
     for begin in range(0, len(paths), values["batch"]):
         part = slice(begin, begin + values["batch"])
-        images = read_pictures(paths[part], context.base.image_size)
-        drawn = _drawn(values, paths[part], context.base.image_size)
+        images = read_pictures(paths[part], size)
+        drawn = _drawn(values, paths[part], size)
         request = EditRequest(images, settings, tuple(edit for _, edit in read), values["seed"] + begin, **drawn)
         result: EditResult = told(edit_within_memory(method, request, context))
         for place, picture in enumerate(to_pils(result.images)):
@@ -111,5 +113,5 @@ def _record(settings: Settings, edits: list[str], seed: int, source: Path, conte
 
 for method_name, lab_method in that_edit().items():
     drawing = DRAWN_OPTIONS if issubclass(lab_method.edit_settings, SDEditSettings) else []
-    parameters = [*OWN_OPTIONS, *drawing, *settings_options(lab_method.edit_settings), *MODEL_OPTIONS]
+    parameters = [*OWN_OPTIONS, *drawing, *settings_options(lab_method.edit_settings), *model_options(method_name)]
     command(edit_app, method_name, f"Carry pictures across with {method_name}.", parameters, partial(edit_pictures, name=method_name))

@@ -19,24 +19,31 @@ from core.adaptation.likeness import read_likeness
 from core.adaptation.oneshot_jobs import GENERATED, GenerateTask, PersonaliseTask, kept_checkpoints
 from core.cli.interrupt import interruptible
 from core.cli.options import MOST_SEED, command, option, paths_argument, settings_from, settings_options
-from core.cli.session import CHECKPOINTS, DEVICE, HOME, MIRROR, no_edits, picture_paths, told_to_end
+from core.cli.session import (
+    CHECKPOINTS,
+    DEVICE,
+    HOME,
+    MIRROR,
+    TEXT_TO_IMAGE_OPTION,
+    no_edits,
+    picture_paths,
+    text_to_image,
+    told_to_end,
+)
 from core.jobs.machine import pick_device
 from core.jobs.tasks import Tools
 from core.methods import METHODS
 from core.methods.datum_domainstudio import PromptDomainStudioTune
 from core.methods.datum_settings import DatumTune, GenerateSettings
-from core.metrics.perceptual import perceptual_of_identity
+from core.metrics.perceptual import perceptual_for
 from core.models.precision import dtype_of
-from core.models.shelf import TEXT_TO_IMAGE, Shelf
-from core.models.zoo import find, mirror_folder
+from core.models.shelf import Shelf
+from core.models.zoo import mirror_folder
 from core.types import Context, Settings, ShiftlabError
 
 EACH = 20  # pictures of a class whose number is not said
-NO_MODEL = "There is no text-to-image model ({}). Name a Stable Diffusion 1.x folder with --text-to-image."
 MODEL_OPTIONS = [
-    option(
-        "text_to_image", str | None, None, "Stable Diffusion 1.x: a folder, or a name as `models list` has it.", show_default="the home's"
-    ),
+    TEXT_TO_IMAGE_OPTION,
     option("precision", str | None, None, "auto, fp32, bf16 or fp16; else the environment's SHIFTLAB_PRECISION, else auto."),
     DEVICE,
     HOME,
@@ -123,10 +130,6 @@ def oneshot_context(values: dict[str, Any]) -> Context:
     """The text-to-image model that the options name, and the identity encoder, by whose features pictures are compared."""
     device = pick_device(values["device"])
     shelf = Shelf(values["home"], values["checkpoints"], device, dtype_of(values["precision"], device), mirror_folder(values["models"]))
-    named = values["text_to_image"]
-    model = shelf.open(TEXT_TO_IMAGE, find(named, shelf.home, shelf.mirror)) if named else shelf.load(TEXT_TO_IMAGE)
-    if model is None:
-        raise ShiftlabError(NO_MODEL.format(shelf.why(TEXT_TO_IMAGE)))
-    identity = shelf.load("identity")
-    perceptual = perceptual_of_identity(identity) if identity is not None else None
+    model = text_to_image(values["text_to_image"], shelf)
+    perceptual = perceptual_for(shelf.load("identity"))
     return Context(None, perceptual=perceptual, device=device, text_to_image=lambda: model)

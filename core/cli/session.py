@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
+from inspect import Parameter
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import open_clip
+from PIL import Image
 from torch import Tensor
 
 from core.cli.options import option
@@ -17,7 +20,8 @@ from core.data.images import decode_image, to_tensor
 from core.data.measured import MeasuredStore
 from core.data.trajectories import TrajectoryStore
 from core.jobs.machine import pick_device
-from core.metrics.perceptual import perceptual_of_identity
+from core.methods.datum import DatumEdit
+from core.metrics.perceptual import perceptual_for
 from core.models.base import Base
 from core.models.clip import Clip
 from core.models.clip_hub import load_open_clip
@@ -26,13 +30,15 @@ from core.models.files import open_base, open_edit
 from core.models.identity import Identity
 from core.models.precision import dtype_of
 from core.models.second_bases import as_edit, second_bases
-from core.models.shelf import Shelf
+from core.models.shelf import TEXT_TO_IMAGE, Shelf
+from core.models.text_to_image import TextToImage
 from core.models.zoo import find, mirror_folder, models_folder
 from core.types import Context, Edit, ShiftlabError, StepEvent
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 NONE = "none"
+NO_TEXT_TO_IMAGE = "There is no text-to-image model ({}). Name a Stable Diffusion 1.x folder with --text-to-image."
 T = TypeVar("T")
 
 HOME = option("home", Path, ROOT / "runs", "Folder of runs, fetched models and caches.", show_default="runs/")
@@ -41,6 +47,9 @@ DEVICE = option("device", str | None, None, "cpu, cuda, cuda:N or mps.", show_de
 IMAGE_SIZE = option("image_size", int | None, None, "Pixels a side of a base from a file that does not say it.", min=8, max=2048)
 HEAD_CHANNELS = option("head_channels", int | None, None, "Channels a head of a guided-diffusion base that does not say it.", min=1)
 CHECKPOINTS = option("checkpoints", Path, ROOT / "checkpoints", "Folder of the embedded models and edits.", show_default="checkpoints/")
+TEXT_TO_IMAGE_OPTION = option(
+    "text_to_image", str | None, None, "Stable Diffusion 1.x: a folder, or a name as `models list` has it.", show_default="the home's"
+)
 MODEL_OPTIONS = [
     option("base", str | None, None, "Base: a folder, a checkpoint file, or a name as `models list` has it.", show_default="the home's"),
     option("clip", str | None, None, "CLIP: a folder, a name, open_clip's MODEL:TAG or MODEL:FILE, or none.", show_default="the home's"),
@@ -55,8 +64,16 @@ MODEL_OPTIONS = [
 ]
 
 
+def model_options(method: str) -> list[Parameter]:
+    """The options that say which models a method's command uses: DATUM's has one model more."""
+    return [*([TEXT_TO_IMAGE_OPTION] if method == DatumEdit.method else []), *MODEL_OPTIONS]
+
+
 def open_context(values: dict[str, Any], **overrides: Any) -> Context:
-    """The models that the options name, ready to use. Raises ShiftlabError where one is not there or cannot be loaded."""
+    """The models that the options name, ready to use; the text-to-image model is loaded when it is first asked for.
+
+    Raises ShiftlabError where one is not there or cannot be loaded.
+    """
     device = pick_device(values["device"])
     dtype = dtype_of(values["precision"], device)
     shelf = Shelf(values["home"], values["checkpoints"], device, dtype, mirror_folder(values["models"]))
@@ -66,13 +83,22 @@ def open_context(values: dict[str, Any], **overrides: Any) -> Context:
         base=base,
         clip=clip,
         identity=identity,
-        perceptual=perceptual_of_identity(identity) if identity is not None else None,
+        perceptual=perceptual_for(identity),
         store=TrajectoryStore(values["home"] / "cache" / "trajectories"),
         measured=MeasuredStore(values["home"] / "cache" / "measured"),
+        text_to_image=cache(lambda: text_to_image(values.get("text_to_image"), shelf)),
         device=device,
         dtype=dtype,
     )
     return dataclasses.replace(context, **overrides)
+
+
+def text_to_image(named: str | None, shelf: Shelf) -> TextToImage:
+    """The text-to-image model that is named, else the home's. Raises ShiftlabError where there is none or it cannot be loaded."""
+    model = shelf.open(TEXT_TO_IMAGE, find(named, shelf.home, shelf.mirror)) if named else shelf.load(TEXT_TO_IMAGE)
+    if model is None:
+        raise ShiftlabError(NO_TEXT_TO_IMAGE.format(shelf.why(TEXT_TO_IMAGE)))
+    return model
 
 
 def _base(values: dict[str, Any], shelf: Shelf) -> Base:
@@ -91,9 +117,18 @@ def _clip(values: dict[str, Any], shelf: Shelf) -> Clip | None:
     if reference is None or reference == NONE:
         return None if reference == NONE else shelf.load("clip")
     name, _, tag = reference.partition(":")
-    if tag and open_clip.get_model_config(name) is not None:
-        return load_open_clip(name, tag, device=shelf.device)
-    return shelf.open("clip", find(reference, shelf.home, shelf.mirror))
+    if not tag or open_clip.get_model_config(name) is None:
+        return shelf.open("clip", find(reference, shelf.home, shelf.mirror))
+    fetched = None if Path(tag).is_file() else _fetched(reference, shelf)
+    return shelf.open("clip", fetched) if fetched else load_open_clip(name, tag, device=shelf.device)
+
+
+def _fetched(reference: str, shelf: Shelf) -> Path | None:
+    """Where open_clip's MODEL:TAG lies in the home or the mirror, or None."""
+    try:
+        return find(reference, shelf.home, shelf.mirror)
+    except ShiftlabError:  # the hub's cache may have it, and load_open_clip has its own words where nothing does
+        return None
 
 
 def _identity(values: dict[str, Any], shelf: Shelf) -> Identity | None:
@@ -148,13 +183,15 @@ def picture_paths(given: Sequence[Path]) -> list[Path]:
 
 def read_pictures(paths: Sequence[Path], size: int) -> Tensor:
     """`(N, 3, size, size)` in [-1, 1]. Raises ShiftlabError that names the file which is no picture."""
-    images = []
-    for path in paths:
-        try:
-            images.append(decode_image(path))
-        except ShiftlabError as error:
-            raise ShiftlabError(f"{path}: {error}") from error
-    return to_tensor(images, size)
+    return to_tensor([read_picture(path) for path in paths], size)
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A picture as it is. Raises ShiftlabError that names the file which is none."""
+    try:
+        return decode_image(path)
+    except ShiftlabError as error:
+        raise ShiftlabError(f"{path}: {error}") from error
 
 
 def save_index(found: Any, path: Path, run: Path) -> Path:

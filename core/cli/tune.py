@@ -13,17 +13,29 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from torch import Tensor
 
 from core.cli.interrupt import interruptible
 from core.cli.options import command, option, paths_argument, settings_from, settings_options
-from core.cli.session import MODEL_OPTIONS, open_context, picture_paths, read_pictures, told
+from core.cli.session import (
+    MODEL_OPTIONS,
+    TEXT_TO_IMAGE_OPTION,
+    model_options,
+    open_context,
+    picture_paths,
+    read_picture,
+    read_pictures,
+    told,
+)
 from core.data.checkpoints import FolderCheckpoints
 from core.data.edits import save_edit
 from core.jobs.runs import RunFolder, new_run_id
 from core.methods import METHODS, that_train
+from core.methods.datum import target_image
+from core.methods.datum_settings import DatumTune
 from core.methods.within_memory import train_within_memory
 from core.models.fingerprint import fingerprints
-from core.types import Context, Edit, ShiftlabError, StepEvent, Stopped, TrainRequest
+from core.types import Context, Edit, Settings, ShiftlabError, StepEvent, Stopped, TrainRequest
 
 FORMS = ("full", "half", "eight_bit")
 OWN_OPTIONS = [
@@ -44,15 +56,27 @@ def tune(values: dict[str, Any], name: str) -> None:
     settings = settings_from(method.train_settings, values)
     _check_form(values["form"])
     context = open_context(values)
-    size = context.base.image_size
-    images = read_pictures(picture_paths(values["pictures"]), size)
-    targets = read_pictures(picture_paths(values["target"]), size) if values["target"] else None
-    request = TrainRequest(images, settings, values["name"], values["seed"], targets)
+    request = TrainRequest(_learned(settings, values, context), settings, values["name"], values["seed"], _targets(values, context))
     runs = values["home"] / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     folder = RunFolder.create(runs / new_run_id(), request, context.base.fingerprint)
     folder.note_models(fingerprints(context))
     _run(folder, request, context, values)
+
+
+def _learned(settings: Settings, values: dict[str, Any], context: Context) -> Tensor:
+    """The pictures to learn from, `(N, 3, H, W)` in [-1, 1], in the base's size; for DATUM the one target picture, whole."""
+    paths = picture_paths(values["pictures"])
+    if not isinstance(settings, DatumTune):
+        return read_pictures(paths, context.base.image_size)
+    if len(paths) > 1:
+        raise ShiftlabError(f"DATUM learns one picture, and {len(paths)} are named. Name one.")
+    return target_image(read_picture(paths[0]), settings, context.text_to_image())
+
+
+def _targets(values: dict[str, Any], context: Context) -> Tensor | None:
+    """The pictures of the target, `(N, 3, S, S)` in [-1, 1] in the base's size, where some are named."""
+    return read_pictures(picture_paths(values["target"]), context.base.image_size) if values["target"] else None
 
 
 def resume(values: dict[str, Any]) -> None:
@@ -114,7 +138,7 @@ def _check_form(form: str) -> None:
 
 
 for method_name, lab_method in that_train().items():
-    parameters = [*OWN_OPTIONS, *settings_options(lab_method.train_settings), *MODEL_OPTIONS]
+    parameters = [*OWN_OPTIONS, *settings_options(lab_method.train_settings), *model_options(method_name)]
     command(tune_app, method_name, f"Fine-tune an edit with {method_name}.", parameters, partial(tune, name=method_name))
 
 
@@ -124,6 +148,11 @@ command(
     tune_app,
     "resume",
     "Go on with a run that was stopped, with the settings it was begun with.",
-    [RESUME_OPTIONS[0].replace(name="run", annotation=RUN, default=RESUME_OPTIONS[0].empty), *RESUME_OPTIONS, *MODEL_OPTIONS],
+    [
+        RESUME_OPTIONS[0].replace(name="run", annotation=RUN, default=RESUME_OPTIONS[0].empty),
+        *RESUME_OPTIONS,
+        TEXT_TO_IMAGE_OPTION,
+        *MODEL_OPTIONS,
+    ],
     resume,
 )

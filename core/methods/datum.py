@@ -13,8 +13,11 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
+from core.data.images import whole_tensor
+from core.methods.datum_batch import resized
 from core.methods.datum_generate import denoised, filled
 from core.methods.datum_personalise import personalise
 from core.methods.datum_settings import DatumTune
@@ -122,6 +125,19 @@ class Datum:
         if self._last is None or self._last[0] is not model or self._last[1] is not edit:
             self._last = (model, edit, personalised(model, edit, override=request.settings.any_base))
         return self._last[2]
+
+
+def picture_side(settings: Settings, context: Context) -> int:
+    """Pixels a side of the pictures that an edit takes and gives: the text-to-image model's for DATUM, the base's for all others."""
+    return context.text_to_image().image_size if isinstance(settings, DatumEdit) else context.base.image_size
+
+
+def target_image(picture: Image.Image, settings: DatumTune, model: TextToImage) -> Tensor:
+    """The picture that a TrainRequest of DATUM has, whole and as large as it is learned: `(1, 3, H, W)` in [-1, 1].
+
+    Raises ShiftlabError for a picture that is smaller than the model's crops.
+    """
+    return resized(whole_tensor(picture), settings.short_side, model.image_size)[None]
 
 
 def _timesteps(settings: DatumEdit, model: TextToImage) -> list[int]:

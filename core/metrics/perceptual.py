@@ -3,15 +3,20 @@
 The form is that of Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018), eq. 1, without
 its learned weights: channels of unit length at each place, squared difference, mean over places, then the mean over layers. Only
 `load_lpips` is LPIPS itself; every other one says in `.name` whose features it reads, and its numbers compare to none but its own.
+
+LPIPS stands on AlexNet's weights, which nothing here fetches: whoever wants it puts ALEXNET_URL's file into torch's cache.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
+from facenet_pytorch import InceptionResnetV1
 from torch import Tensor
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
@@ -21,7 +26,8 @@ from core.types import ShiftlabError
 Features = Callable[[Tensor], Sequence[Tensor]]  # images (B, 3, H, W) in [-1, 1] → feature maps (B, C, h, w)
 CHANNEL_EPS = 1e-10
 LPIPS_EPS = 1e-8  # torchmetrics' own
-ALEXNET_FILE = "alexnet-owt-7be5be79.pth"  # torchvision's ImageNet weights, which LPIPS stands on
+ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"  # torchvision's ImageNet weights, which LPIPS stands on
+FACENET_LAYERS = ("maxpool_3a", "repeat_1", "repeat_2", "repeat_3")  # the last of each resolution, but for the two largest
 
 
 class Perceptual:
@@ -51,14 +57,39 @@ def _unit_channels(features: Tensor) -> Tensor:
     return features / (features.norm(dim=1, keepdim=True) + CHANNEL_EPS)
 
 
+def perceptual_for(identity: Identity | None) -> Perceptual | Lpips | None:
+    """The perceptual distance of a lab with this identity encoder; None without one.
+
+    Beside an encoder such as the embedded one, of timm's, its own features: every number that ships was measured with them. Beside FaceNet,
+    for photographs, LPIPS where it is on this machine, else FaceNet's features.
+    """
+    if identity is None:
+        return None
+    return best_perceptual(identity) if isinstance(identity.model, InceptionResnetV1) else perceptual_of_identity(identity)
+
+
 def perceptual_of_identity(identity: Identity) -> Perceptual:
-    """The distance in the feature maps of the embedded identity encoder, which must be a timm network."""
+    """The distance in the feature maps of an identity encoder, one of timm's networks or FaceNet, on the whole picture."""
+    whole = copy.copy(identity)
+    whole.crop = None  # FaceNet's crop is the face, and what lies around it can differ as well
 
     def features(x: Tensor) -> Sequence[Tensor]:
-        with torch.autocast(identity.device.type, identity.dtype, enabled=identity.dtype != torch.float32):
-            return identity.model.forward_intermediates(identity.preprocess(x), intermediates_only=True)
+        with torch.autocast(whole.device.type, whole.dtype, enabled=whole.dtype != torch.float32):
+            if isinstance(whole.model, InceptionResnetV1):
+                return list(_of_facenet(whole.model, whole.preprocess(x)))
+            return whole.model.forward_intermediates(whole.preprocess(x), intermediates_only=True)
 
     return Perceptual(features, f"perceptual distance ({identity.name})")
+
+
+def _of_facenet(model: InceptionResnetV1, x: Tensor) -> Iterator[Tensor]:
+    """The feature maps of FACENET_LAYERS; FaceNet's parts stand in the order in which it uses them."""
+    for name, part in model.named_children():
+        x = part(x)
+        if name in FACENET_LAYERS:
+            yield x
+        if name == FACENET_LAYERS[-1]:
+            return
 
 
 class Lpips:
@@ -70,13 +101,17 @@ class Lpips:
         self.network = LearnedPerceptualImagePatchSimilarity(net_type="alex").net.to(device).eval().requires_grad_(False)
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.network(a, b).flatten()
+        return self.network(self._taken(a), self._taken(b)).flatten()
 
     def vectors(self, x: Tensor) -> Tensor:
         """As `Perceptual.vectors`: LPIPS is a squared distance as well, its learned weights being none below 0."""
         network = self.network
-        layers = zip(network.net(network.scaling_layer(x)), network.lins, strict=True)
+        layers = zip(network.net(network.scaling_layer(self._taken(x))), network.lins, strict=True)
         return torch.cat([_weighted(features, lin.model[-1].weight) for features, lin in layers], dim=1)
+
+    def _taken(self, x: Tensor) -> Tensor:
+        """Pictures where the network is, wherever they were."""
+        return x.to(self.network.lin0.model[-1].weight.device, torch.float32)
 
 
 def _weighted(features: Tensor, weights: Tensor) -> Tensor:
@@ -85,21 +120,20 @@ def _weighted(features: Tensor, weights: Tensor) -> Tensor:
     return (layer * weights.clamp(min=0.0).sqrt() / math.sqrt(layer[0, 0].numel())).flatten(1)
 
 
-def lpips_is_here() -> bool:
-    """Whether torch's cache holds AlexNet's weights."""
-    return (Path(torch.hub.get_dir()) / "checkpoints" / ALEXNET_FILE).is_file()
-
-
 def best_perceptual(identity: Identity) -> Perceptual | Lpips:
-    """LPIPS where its weights are on this machine, else the distance of the identity encoder. Asks no other machine."""
-    return load_lpips(identity.device) if lpips_is_here() else perceptual_of_identity(identity)
+    """LPIPS where its weights are on this machine and whole, else the distance of the identity encoder. Asks no other machine."""
+    try:
+        return load_lpips(identity.device)
+    except ShiftlabError:
+        return perceptual_of_identity(identity)
 
 
-def load_lpips(device: torch.device | str = "cpu", *, download: bool = False) -> Lpips:
-    """LPIPS itself. AlexNet's weights come out of torch's cache, or over the network if `download` allows it."""
-    if not download and not lpips_is_here():
-        raise ShiftlabError("AlexNet's weights for LPIPS are not on this machine. Allow the download, or use the embedded distance.")
+def load_lpips(device: torch.device | str = "cpu") -> Lpips:
+    """LPIPS itself, AlexNet's weights out of torch's cache. Raises ShiftlabError where they are not there or broken."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(ALEXNET_URL).name
+    if not path.is_file():
+        raise ShiftlabError(f"AlexNet's weights for LPIPS are not on this machine. Put the file at {ALEXNET_URL} into {path.parent}.")
     try:
         return Lpips(device)
-    except OSError as error:
-        raise ShiftlabError("AlexNet's weights for LPIPS could not be downloaded. Check the connection.") from error
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        raise ShiftlabError(f"AlexNet's weights for LPIPS in {path} are broken. Put the file at {ALEXNET_URL} in their place.") from error

@@ -1,7 +1,7 @@
 """The base: a diffusers UNet2DModel with what is needed to walk with it. Its weights are frozen; fine-tuning works on copies.
 
 A base lives in a plain diffusers folder: `config.json`, `diffusion_pytorch_model.safetensors`, and optionally a `card.json` with
-`name`, `domain`, `prediction` ("epsilon" or "v_prediction") and `schedule` ({"num_steps", "beta_start", "beta_end"}).
+`name`, `domain`, `prediction` ("epsilon" or "v_prediction") and `schedule` ({"num_steps", "beta_start", "beta_end", "beta_schedule"}).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DModel
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from core.models.fingerprint import weights_hash
 from core.models.precision import best_dtype
-from core.models.unet_folder import load_weights, read_card, read_unet
+from core.models.unet_folder import check_channels, load_weights, read_card, read_unet
 from core.process.ddim import eps_from_velocity, split_learned_sigma
 from core.process.schedule import Schedule
 from core.types import EpsModel, ShiftlabError
@@ -31,7 +32,8 @@ class Base:
     """A frozen noise predictor on one device.
 
     dtype is that of autocast inside the network; float32 means none. compile uses torch.compile for `.eps` (a minute at the first call).
-    Raises ShiftlabError for a prediction it does not know or a network whose outputs are neither ε nor ε and variance.
+    Raises ShiftlabError for a prediction it does not know, for a network of pictures that have not 3 channels, and for one whose outputs
+    are neither ε nor ε and variance.
     """
 
     def __init__(
@@ -49,8 +51,7 @@ class Base:
         if prediction not in PREDICTIONS:
             raise ShiftlabError(f"The prediction type {prediction!r} is unknown. Use one of: {', '.join(PREDICTIONS)}.")
         channels, outputs = unet.config.in_channels, unet.config.out_channels
-        if outputs not in (channels, 2 * channels):
-            raise ShiftlabError(f"The network turns {channels} channels into {outputs}, which is no noise prediction. Choose another.")
+        check_channels(channels, outputs)
         self.device, self.dtype, self.compile = torch.device(device), dtype, compile
         self.schedule = (schedule or Schedule()).to(self.device)
         self.name, self.domain, self.prediction = name, domain, prediction
@@ -153,13 +154,14 @@ def park_all() -> bool:
 def load_base(folder: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None, compile: bool = False) -> Base:
     """The base in a plain diffusers folder. dtype None takes bfloat16 where the device has it, else float32.
 
-    Raises ShiftlabError for a missing folder or file, unreadable JSON, another kind of model, or weights that do not fit the configuration.
+    Raises ShiftlabError for a missing folder or file, unreadable JSON, another kind of model, an impossible schedule, or weights that do
+    not fit the configuration.
     """
     folder = Path(folder)
     card = read_card(folder)
     return Base(
         read_unet(folder),
-        schedule=Schedule(**card.get("schedule", {})),
+        schedule=_schedule(folder, card),
         name=card.get("name", folder.name),
         domain=card.get("domain", ""),
         prediction=card.get("prediction", "epsilon"),
@@ -167,3 +169,11 @@ def load_base(folder: Path | str, device: torch.device | str = "cpu", dtype: tor
         dtype=best_dtype(device) if dtype is None else dtype,
         compile=compile,
     )
+
+
+def _schedule(folder: Path, card: Mapping[str, Any]) -> Schedule:
+    """The schedule that a base's card names, or DDPM's own."""
+    try:
+        return Schedule(**card.get("schedule", {}))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ShiftlabError(f"The card of {folder} names a noise schedule that cannot be walked ({error}) Correct its schedule.") from error

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from core.models.clip_words import only_rows_of, strange_words, with_all_rows
 from core.models.fingerprint import weights_hash
+from core.models.reading import UNREADABLE
 from core.types import ShiftlabError
 
 CONFIG_FILE = "open_clip_config.json"
@@ -198,28 +199,39 @@ def save_clip(
 
 
 def load_clip(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Clip:
-    """The embedded CLIP in a folder. Weights kept in half precision are read back as float32. Opens no connection."""
+    """The embedded CLIP in a folder. Weights kept in half precision are read back as float32. Opens no connection.
+
+    Raises ShiftlabError for what is missing or unreadable, for weights that do not fit, and for another project's text tower.
+    """
     folder = Path(folder)
     weights_file = OPEN_CLIP_WEIGHTS_FILE if (folder / OPEN_CLIP_WEIGHTS_FILE).is_file() else WEIGHTS_FILE
     missing = [name for name in (CONFIG_FILE, weights_file) if not (folder / name).is_file()]
     if missing:
         raise ShiftlabError(f"The CLIP folder {folder.name!r} lacks {' and '.join(missing)}. Train it with `make pretrain`.")
+    try:
+        model, settings = _read(folder, weights_file)
+    except UNREADABLE as error:
+        raise ShiftlabError(f"The CLIP in {folder} cannot be read ({error}). Copy the folder anew, or choose another model.") from error
+    return Clip(model, open_clip.SimpleTokenizer(context_length=model.context_length), **settings, device=device, dtype=dtype)
+
+
+def _read(folder: Path, weights_file: str) -> tuple[open_clip.CLIP, dict[str, Any]]:
+    """(the model, what Clip is to be told of it)."""
     config = json.loads((folder / CONFIG_FILE).read_text())
     card = json.loads((folder / CARD_FILE).read_text()) if (folder / CARD_FILE).is_file() else {}
-    model = build_clip(config["model_cfg"])
+    model_cfg, preprocess = config["model_cfg"], config["preprocess_cfg"]
+    if model_cfg.get("custom_text") or any(key.startswith("hf_") for key in model_cfg["text_cfg"]):
+        raise ValueError("its text tower or tokenizer is another project's, which is not kept here")
+    model = build_clip(model_cfg)
     weights, taught = with_all_rows(load_file(folder / weights_file), model.vocab_size)
     model.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in weights.items()})
-    preprocess = config["preprocess_cfg"]
-    return Clip(
-        model,
-        open_clip.SimpleTokenizer(context_length=model.context_length),
-        name=card.get("name", folder.name),
-        image_size=int(config["model_cfg"]["vision_cfg"]["image_size"]),
-        mean=preprocess["mean"],
-        std=preprocess["std"],
-        templates=card.get("templates", PLAIN_TEMPLATES),
-        device=device,
-        dtype=dtype,
-        card=card,
-        taught=taught,
-    )
+    mean, std = (torch.tensor(preprocess[key]).view(3).tolist() for key in ("mean", "std"))
+    return model, {
+        "name": card.get("name", folder.name),
+        "image_size": int(model_cfg["vision_cfg"]["image_size"]),
+        "mean": mean,
+        "std": std,
+        "templates": card.get("templates", PLAIN_TEMPLATES),
+        "card": card,
+        "taught": taught,
+    }

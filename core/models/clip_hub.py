@@ -10,8 +10,11 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 
 from core.models.clip import Clip
+from core.models.reading import UNREADABLE, read_content
 from core.types import ShiftlabError
 
+ASSUMED = "GELU"
+QUICK = "-quickgelu"  # ends open_clip's name of a model with the activation of OpenAI's own
 _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
@@ -19,19 +22,17 @@ def load_open_clip(
     name: str,
     pretrained: str,
     *,
-    download: bool = False,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Clip:
     """A model of open_clip's list, such as ("ViT-B-16", "openai"), DiffusionCLIP's own choice.
 
-    pretrained: a tag, or a weights file. download: whether the hub may be asked for what is not on this machine.
-    Raises ShiftlabError for an unknown name or tag, for weights that are not here, and for a hub that does not answer.
+    pretrained: a tag, or a weights file. Raises ShiftlabError for an unknown name or tag, and for weights that are not on this machine.
     """
     if open_clip.get_model_config(name) is None:
         raise ShiftlabError(f"open_clip knows no model {name!r}. Choose one of its names, such as ViT-B-16.")
     tag = open_clip.get_pretrained_cfg(name, pretrained) or {}
-    weights = pretrained if Path(pretrained).is_file() else _weights_of_tag(name, pretrained, tag, download)
+    weights = pretrained if Path(pretrained).is_file() else _weights_of_tag(name, pretrained, tag)
     colours = {key: tag[key] for key in ("mean", "std") if tag.get(key)}
     try:
         model = open_clip.create_model(
@@ -42,13 +43,15 @@ def load_open_clip(
             pretrained_text=False,
         )
         tokenizer = open_clip.get_tokenizer(name)
-    except (OSError, RuntimeError, AssertionError, KeyError) as error:  # the last two: open_clip's word for weights of another model
+    except UNREADABLE as error:
+        read_content(Path(weights))  # where the fault is the file's own, this says which
         raise ShiftlabError(f"The weights of {name} could not be read. Fetch the file again, or choose another.") from error
     size = model.visual.image_size
+    assumed = f", {ASSUMED} assumed" if not tag and activation_note(name) else ""
     return Clip(
         model,
         tokenizer,
-        name=f"{name} ({Path(pretrained).name})",
+        name=f"{name} ({Path(pretrained).name}{assumed})",
         image_size=int(size[0] if isinstance(size, tuple | list) else size),
         mean=model.visual.preprocess_cfg["mean"],
         std=model.visual.preprocess_cfg["std"],
@@ -70,6 +73,16 @@ def plain_config(name: str) -> dict[str, Any]:
     return config
 
 
+def activation_note(name: str) -> str:
+    """What a file of weights leaves open where a model goes by two names, one for each activation, and the plain one was said."""
+    if open_clip.get_model_config(f"{name}{QUICK}") is None:
+        return ""
+    return (
+        f"{ASSUMED} was assumed as the activation; the file does not say it. OpenAI's own weights, and some others, need QuickGELU: "
+        f"for these say {name}{QUICK}."
+    )
+
+
 def hub_of(name: str, pretrained: str) -> str:
     """The hub id of a model's weights by open_clip's tag. Raises ShiftlabError for what it does not know there."""
     plain_config(name)
@@ -80,20 +93,15 @@ def hub_of(name: str, pretrained: str) -> str:
     return hub
 
 
-def _weights_of_tag(name: str, pretrained: str, tag: dict, download: bool) -> str:
-    """The path of a tag's weights: out of the local cache, else downloaded if that is allowed."""
+def _weights_of_tag(name: str, pretrained: str, tag: dict) -> str:
+    """The path of a tag's weights in the local cache."""
     if not tag:
         known = ", ".join(open_clip.list_pretrained_tags_by_model(name)[:5])
         raise ShiftlabError(f"{pretrained!r} is neither a weights file nor a tag of {name}. Tags are, among others, {known}.")
     cached = _cached(tag.get("hf_hub", ""))
-    if cached is not None:
-        return cached
-    if not download:
-        raise ShiftlabError(f"The weights of {name} ({pretrained}) are not on this machine. Allow the download, or use the embedded CLIP.")
-    try:
-        return open_clip.download_pretrained(tag)
-    except (OSError, RuntimeError) as error:
-        raise ShiftlabError(f"The weights of {name} could not be downloaded. Check the connection, or use the embedded CLIP.") from error
+    if cached is None:
+        raise ShiftlabError(f"{name} is not on this machine. Fetch it: python -m core models download {name}:{pretrained}")
+    return cached
 
 
 def _cached(hub_path: str) -> str | None:

@@ -23,8 +23,8 @@ from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HTTPError
 from huggingface_hub.utils import build_hf_headers
 
 from core.models.clip import IMAGENET_TEMPLATES
-from core.models.unet_folder import read_card
-from core.models.zoo import CARD, ZooEntry, in_mirror, models_folder
+from core.models.unet_folder import CONFIG, KIND, read_card, read_json
+from core.models.zoo import CARD, TEXT_TO_IMAGE_PREFIX, ZooEntry, in_mirror, models_folder
 from core.types import ShiftlabError, StepEvent, Stopped
 
 MEGABYTE = 10**6
@@ -79,7 +79,8 @@ class Hub:
         url = hf_hub_url(entry.hub, name, endpoint=self._endpoint) if entry.hub else entry.url
         with _connected(entry):
             try:
-                facts = get_hf_file_metadata(url, timeout=TIMEOUT, endpoint=self._endpoint)
+                token = None if entry.hub else False  # None sends the user's own, which is nobody else's business
+                facts = get_hf_file_metadata(url, token=token, timeout=TIMEOUT, endpoint=self._endpoint)
             except (RepositoryNotFoundError, GatedRepoError) as error:
                 raise ShiftlabError(f"{entry.source} is not on the hub, or not open to everybody. Check its name and page.") from error
             except EntryNotFoundError:
@@ -133,6 +134,8 @@ def download(
             for size in _fetch(entry, remote, partial, should_stop):
                 yield _event(entry, remote, done + size, total)
             done += (partial / remote.name).stat().st_size
+            if entry.kind == "base" and Path(remote.name).name == CONFIG:
+                _check_base(entry, partial, remote.name)
         (partial / CARD).write_text(json.dumps(_card(entry, partial), indent=2) + "\n", encoding="utf-8")
         os.replace(partial, target)
     except OSError as error:
@@ -209,6 +212,15 @@ def _check(entry: ZooEntry, remote: Remote, part: Path) -> None:
     if (remote.bytes is not None and size > remote.bytes) or (expected and _sha256(part) != expected):
         part.unlink()
         raise ShiftlabError(f"{remote.name} of {entry.title} is not what it should be (its checksum is another). Fetch it again.")
+
+
+def _check_base(entry: ZooEntry, partial: Path, config: str) -> None:
+    """Before gigabytes are fetched for nothing: the network of a text-to-image pipeline has files of the same names."""
+    kind = read_json(partial / config).get("_class_name", KIND)
+    if kind != KIND:
+        shutil.rmtree(partial)
+        instead = f", or say {TEXT_TO_IMAGE_PREFIX}:{entry.hub}" if kind == "UNet2DConditionModel" else ""
+        raise ShiftlabError(f"{entry.source} holds a {kind}, so it is no base model, which is a {KIND}. Choose another one{instead}.")
 
 
 def _sha256(path: Path) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor, device, nn
 from core.models import clip as clips
 from core.models import identity as identities
 from core.models.clip import IMAGENET_TEMPLATES, Clip, load_clip, save_clip
-from core.models.clip_hub import load_open_clip, plain_config
+from core.models.clip_hub import activation_note, load_open_clip, plain_config
 from core.models.facts import Facts, bytes_of
 from core.models.identity import FACENET_BOUNDS, Identity, load_facenet, load_identity
 from core.types import ShiftlabError
@@ -68,7 +68,10 @@ def encoder_facts(kind: Encoder, path: Path, *, clip_name: str = "") -> Facts:
         bounds = (encoder.floor, encoder.ceiling)
         details["floor, ceiling"] = "not measured" if None in bounds else f"{bounds[0]:.2f}, {bounds[1]:.2f}"
     said = {"clip_name": clip_name} if clip_name else {}
-    return Facts(kind, title, path, bytes_of(path), _parameters(encoder.model), encoder.fingerprint, details, said=said)
+    note = activation_note(clip_name) if kind == "clip" and clip_name else ""
+    return Facts(
+        kind, title, path, bytes_of(path), _parameters(encoder.model), encoder.fingerprint, details, (note,) if note else (), said
+    )  # fmt: skip
 
 
 def take_encoder(facts: Facts, folder: Path, name: str) -> None:

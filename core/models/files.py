@@ -95,7 +95,9 @@ def open_edit(path: Path, base: Base, *, reference_prompt: str = "", target_prom
     """
     path = Path(path)
     if _is_edit(path):
-        edits.check_base(edits.read_card(path), base.fingerprint, override=any_base)
+        card = edits.read_card(path)
+        if card.network == "base":  # other kinds are checked when they are used
+            edits.check_base(card, base.fingerprint, override=any_base)
         return edits.load_edit(path, base.state_dict())
     content = read_content(path)
     if is_asyrp(content):

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from core.models.fingerprint import weights_hash
-from core.models.reading import read_content, state_dict_of
+from core.models.reading import UNREADABLE, read_content, state_dict_of
 from core.types import ShiftlabError
 
 CONFIG_FILE = "config.json"
@@ -35,7 +35,6 @@ FACENET_SIZE = 160  # pixels a side
 FACENET_STD = 128 / 255  # FaceNet was trained on (value − 127.5) / 128, value in 0 … 255
 FACENET_FILES = {"vggface2": "20180402-114759-vggface2.pt", "casia-webface": "20180408-102900-casia-webface.pt"}
 FACENET_BOUNDS = "Floor and ceiling were not measured. With FaceNet two different people can score as high as 0.76."
-FACENET_URL = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
 
 
 class Identity:
@@ -109,37 +108,49 @@ def save_identity(folder: Path, model: nn.Module, config: dict[str, Any], card: 
 
 
 def load_identity(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Identity:
-    """The embedded identity encoder in a folder. Weights kept in half precision are read back as float32. Opens no connection."""
+    """The embedded identity encoder in a folder. Weights kept in half precision are read back as float32. Opens no connection.
+
+    Raises ShiftlabError for what is missing or unreadable, for a network that timm does not build, and for weights that do not fit it.
+    """
     folder = Path(folder)
     missing = [name for name in (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE) if not (folder / name).is_file()]
     if missing:
         raise ShiftlabError(f"The identity folder {folder.name!r} lacks {' and '.join(missing)}. Train it with `make pretrain`.")
+    try:
+        model, settings = _read(folder)
+    except UNREADABLE as error:
+        raise ShiftlabError(
+            f"The identity encoder in {folder} cannot be read ({error}). Copy the folder anew, or choose another model."
+        ) from error
+    return Identity(model, **settings, device=device, dtype=dtype)
+
+
+def _read(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """(the network, what Identity is to be told of it)."""
     config = json.loads((folder / CONFIG_FILE).read_text())
     card = json.loads((folder / CARD_FILE).read_text())
     preprocessing = config["pretrained_cfg"]
     model = timm.create_model(config["architecture"], pretrained=False, num_classes=config["num_classes"], **config.get("model_args", {}))
     weights = load_file(folder / WEIGHTS_FILE)
     model.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in weights.items()})
-    return Identity(
-        model,
-        name=card.get("name", folder.name),
-        image_size=int(preprocessing["input_size"][-1]),
-        mean=preprocessing.get("mean", HALF),
-        std=preprocessing.get("std", HALF),
-        ceiling=_bound(card, "ceiling"),
-        floor=_bound(card, "floor"),
-        device=device,
-        dtype=dtype,
-        card=card,
-    )
+    mean, std = (torch.tensor(preprocessing.get(key, HALF)).view(3).tolist() for key in ("mean", "std"))
+    return model, {
+        "name": card.get("name", folder.name),
+        "image_size": int(preprocessing["input_size"][-1]),
+        "mean": mean,
+        "std": std,
+        "ceiling": _bound(card, "ceiling"),
+        "floor": _bound(card, "floor"),
+        "card": card,
+    }
 
 
-def load_facenet(pretrained: str = "vggface2", *, download: bool = False, device: torch.device | str = "cpu") -> Identity:
-    """FaceNet for aligned photographs. pretrained: "vggface2", "casia-webface" or a weights file; download: whether it may be fetched.
+def load_facenet(pretrained: str = "vggface2", *, device: torch.device | str = "cpu") -> Identity:
+    """FaceNet for aligned photographs. pretrained: "vggface2", "casia-webface" or a weights file.
 
     Its ceiling and floor are None: nobody has measured them on this lab's pictures, and a published value would be another set's.
     """
-    path = Path(pretrained) if Path(pretrained).is_file() else _facenet_file(pretrained, download)
+    path = Path(pretrained) if Path(pretrained).is_file() else _facenet_file(pretrained)
     weights = state_dict_of(read_content(path), path.name)
     model = InceptionResnetV1(pretrained=None, classify=False)
     try:  # `logits` is the head over the training set's people; an embedding does without it
@@ -161,18 +172,11 @@ def _bound(card: dict[str, Any], name: str) -> float | None:
     return None if card.get(name) is None else float(card[name])
 
 
-def _facenet_file(pretrained: str, download: bool) -> Path:
-    """FaceNet's weights in torch's own cache, fetched there if that is allowed."""
+def _facenet_file(pretrained: str) -> Path:
+    """FaceNet's weights in torch's own cache."""
     if pretrained not in FACENET_FILES:
         raise ShiftlabError(f"FaceNet has no weights called {pretrained!r}. Choose {' or '.join(FACENET_FILES)}, or a weights file.")
     path = Path(torch.hub.get_dir()) / "checkpoints" / FACENET_FILES[pretrained]
-    if path.is_file():
-        return path
-    if not download:
-        raise ShiftlabError(f"FaceNet's weights ({pretrained}) are not on this machine. Allow the download, or use the embedded encoder.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        torch.hub.download_url_to_file(FACENET_URL + path.name, str(path), progress=False)
-    except OSError as error:
-        raise ShiftlabError("FaceNet's weights could not be downloaded. Check the connection, or use the embedded encoder.") from error
+    if not path.is_file():
+        raise ShiftlabError(f"FaceNet is not on this machine. Fetch it: python -m core models download facenet-{pretrained}")
     return path

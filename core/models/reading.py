@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from safetensors import SafetensorError
@@ -20,6 +21,11 @@ from core.types import ShiftlabError
 
 EMA_INDEX = 4  # of DDPM's training files: [weights, optimizer, epoch, step, averaged weights]
 ZIP, PICKLE = b"PK", b"\x80"
+# What reading a damaged or unsuitable file or folder raises, somewhere in torch, timm, open_clip, diffusers or safetensors.
+UNREADABLE = (
+    OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError,
+    SafetensorError, pickle.UnpicklingError,
+)  # fmt: skip
 _CODE = re.compile(r"(?:GLOBAL|Unsupported class|Unsupported global:?)\s+(?:GLOBAL\s+)?([\w.]+)")
 
 
@@ -76,12 +82,26 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _torch(path: Path, start: bytes) -> Any:
+    if _is_program(path):
+        raise ShiftlabError(
+            f"{path.name} is a program (TorchScript), which is never executed here. Use the weights alone, as safetensors. OpenAI's CLIP "
+            "is to be had so: python -m core models download clip-vit-b-16-openai, or ViT-L-14:openai."
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ShiftlabError(_refusal(path.name, str(error), start)) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise ShiftlabError(_truncated(path.name, start)) from error
+
+
+def _is_program(path: Path) -> bool:
+    """Whether a file is what torch.jit.save writes, told as torch tells it. Its own refusal warns, and says to switch the check off."""
+    try:
+        with ZipFile(path) as file:
+            return any(Path(name).name == "constants.pkl" for name in file.namelist())
+    except (BadZipFile, OSError):
+        return False
 
 
 def _refusal(name: str, error: str, start: bytes) -> str:

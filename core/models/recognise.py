@@ -14,6 +14,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from core.models.mapping import DDPMConfig, GuidedConfig
+from core.models.unet_folder import check_channels
 from core.types import ShiftlabError
 
 Family = Literal["ddpm", "guided"]
@@ -53,10 +54,13 @@ def recognise(state: Mapping[str, Tensor], *, image_size: int | None = None, hea
     Raises ShiftlabError, with the reason, for weights of something else and for architectures that cannot be represented.
     """
     if DDPM_KEY in state:
-        return _ddpm(state, image_size)
-    if GUIDED_KEY in state:
-        return _guided(state, image_size, head_channels)
-    raise ShiftlabError(f"These weights are of no network that is known here: they have {what_is_there(state)}. {KNOWN_KINDS}")
+        network = _ddpm(state, image_size)
+    elif GUIDED_KEY in state:
+        network = _guided(state, image_size, head_channels)
+    else:
+        raise ShiftlabError(f"These weights are of no network that is known here: they have {what_is_there(state)}. {KNOWN_KINDS}")
+    check_channels(network.config.in_channels, network.config.out_channels)
+    return network
 
 
 KNOWN_KINDS = "Use a DDPM or guided-diffusion checkpoint, a diffusers folder, or an edit of DiffusionCLIP or Asyrp."

@@ -183,7 +183,7 @@ class Shelf:
         unet, schedule = base.tuned(edit.weights).unet, base.schedule
         known = {
             "kind": "base", "name": name, "domain": domain or base.domain, "prediction": base.prediction, "source": origin,
-            "schedule": {"num_steps": schedule.num_steps, "beta_start": schedule.beta_start, "beta_end": schedule.beta_end},
+            "schedule": {name: getattr(schedule, name) for name in ("num_steps", "beta_start", "beta_end", "beta_schedule")},
         }  # fmt: skip
         write_folder(unet, network_card(unet, known), folder)
         return name

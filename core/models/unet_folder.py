@@ -20,6 +20,7 @@ from core.models.reading import read_content, state_dict_of
 from core.types import ShiftlabError
 
 CONFIG, WEIGHTS, CARD = "config.json", "diffusion_pytorch_model.safetensors", "card.json"
+KIND, COLOURS = "UNet2DModel", 3  # what a base is
 OLD_WEIGHTS = "diffusion_pytorch_model.bin"
 SCHEDULERS = ("scheduler_config.json", "scheduler/scheduler_config.json")
 # diffusers before 0.16 wrote attention under these names; the models of the hub from 2022 still have them.
@@ -29,13 +30,14 @@ OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "
 def read_unet(folder: Path) -> UNet2DModel:
     """The network that the folder's configuration describes, with its weights.
 
-    Raises ShiftlabError for a missing folder or file, unreadable JSON, another kind of model, or weights that do not fit.
+    Raises ShiftlabError for a missing folder or file, unreadable JSON, another kind of model or of pictures, or weights that do not fit.
     """
     if not folder.is_dir():
         raise ShiftlabError(f"There is no base model at {folder}. Choose a folder with {CONFIG} and {WEIGHTS}.")
     if not (folder / CONFIG).exists() and (folder / "unet" / CONFIG).exists():
         folder = folder / "unet"
     unet = _build(folder)
+    check_channels(unet.config.in_channels, unet.config.out_channels)
     load_weights(unet, _read_weights(folder))
     return unet
 
@@ -46,9 +48,17 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises ShiftlabError when it is unreadable, or for a noise schedule that is not linear.
     """
     if (folder / CARD).exists():
-        return _read_json(folder / CARD)
+        return read_json(folder / CARD)
     scheduler = next((folder / name for name in SCHEDULERS if (folder / name).exists()), None)
-    return _scheduler_card(_read_json(scheduler)) if scheduler else {}
+    return _scheduler_card(read_json(scheduler)) if scheduler else {}
+
+
+def check_channels(channels: int, outputs: int) -> None:
+    """Raises ShiftlabError for a network that does not turn a picture into its noise, or into noise and variance."""
+    if channels != COLOURS:
+        raise ShiftlabError(f"The network takes {channels}-channel pictures, and the lab's have {COLOURS}, RGB. Choose another base.")
+    if outputs not in (channels, 2 * channels):
+        raise ShiftlabError(f"The network turns {channels} channels into {outputs}, which is no noise prediction. Choose another.")
 
 
 def load_weights(unet: UNet2DModel, weights: Mapping[str, Tensor]) -> None:
@@ -65,10 +75,10 @@ def load_weights(unet: UNet2DModel, weights: Mapping[str, Tensor]) -> None:
 
 def _build(folder: Path) -> UNet2DModel:
     """The network that config.json describes, with weights still to come."""
-    config = _read_json(folder / CONFIG)
-    kind = config.get("_class_name", "UNet2DModel")
-    if kind != "UNet2DModel":
-        raise ShiftlabError(f"{folder} holds another kind of model ({kind}), not an unconditional UNet2DModel. Choose another base.")
+    config = read_json(folder / CONFIG)
+    kind = config.get("_class_name", KIND)
+    if kind != KIND:
+        raise ShiftlabError(f"{folder} holds another kind of model ({kind}), not an unconditional {KIND}. Choose another base.")
     if not isinstance(config.get("sample_size"), int):
         raise ShiftlabError(f"{folder / CONFIG} does not say the image size. Add an integer sample_size.")
     try:
@@ -115,7 +125,8 @@ def _read_file(folder: Path) -> dict[str, Tensor]:
         raise ShiftlabError(f"{path} cannot be read ({error}). Copy the file anew.") from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises ShiftlabError where there is none."""
     if not path.is_file():
         raise ShiftlabError(f"{path.parent} has no {path.name}. Choose a folder that holds a diffusers model.")
     try:

@@ -37,12 +37,14 @@ class Wanted:
     optional: bool = False
 
 
+UNET_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 # The hub's own layouts. Safetensors where the source has it; a pickled state dict is read with weights_only.
 FILES: dict[str, tuple[Wanted, ...]] = {
     "base": (
-        Wanted(("config.json",)),
-        Wanted(("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")),
-        Wanted(("scheduler_config.json",), optional=True),
+        # a pipeline's network first: beside it, a config.json may be of something else
+        Wanted(("unet/config.json", "config.json")),
+        Wanted((*(f"unet/{name}" for name in UNET_WEIGHTS), *UNET_WEIGHTS)),
+        Wanted(("scheduler_config.json", "scheduler/scheduler_config.json"), optional=True),
     ),
     "clip": (Wanted(("open_clip_config.json",)), Wanted(("open_clip_model.safetensors",))),
     "segformer": (Wanted(("config.json",)), Wanted(("model.safetensors", "pytorch_model.bin"))),

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from core.cli.app import main
 from core.cli.options import settings_options
@@ -20,12 +21,14 @@ from core.data.edits import read_card, save_edit
 from core.data.png import read_request
 from core.methods import METHODS
 from core.models.base import load_base
+from core.models.clip import load_clip
 from core.models.memory import Memory
 from core.models.precision import dtype_of
 from core.types import Edit, EditCard, ShiftlabError
 from tests.models.random_checkpoints import random_ddpm
 from tests.models.test_files import DDPM
-from tests.tiny import write_base, write_models
+from tests.tiny import write_base, write_clip, write_models
+from tests.tiny_text_to_image import write_text_to_image
 
 WALK = ["--return-step", "201", "--generation-steps", "2", "--grid", "paper", "--inversion-steps", "3"]
 TUNE = ["--images", "2", "--epochs", "1", "--training-steps", "2", "--grid", "paper", "--inversion-steps", "3", "--sample-steps", "2"]
@@ -36,6 +39,7 @@ def place(tmp_path_factory):
     """checkpoints/ with tiny models and one shipped edit, and two pictures."""
     folder = tmp_path_factory.mktemp("place")
     base = load_base(write_models(folder / "checkpoints") / "base")
+    write_text_to_image(folder / "checkpoints" / "streets")
     weights = {name: tensor + 0.01 for name, tensor in base.state_dict().items()}
     prompts = {"reference_prompt": "a photo", "target_prompt": "a sketch"}
     card = EditCard(name="a sketch", method="diffusionclip", base_fingerprint=base.fingerprint, **prompts)
@@ -159,6 +163,40 @@ def test_an_interrupted_training_is_saved_and_resumed(run, place, tmp_path, monk
     assert (folder / "edit.safetensors").is_file()
 
 
+@pytest.fixture
+def larger(tmp_path):
+    """A text-to-image model of 32 px, twice the base's."""
+    folder = write_text_to_image(tmp_path / "larger", seed=1)
+    config = folder / "unet" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "sample_size": 16}))
+    return folder
+
+
+def test_datum_learns_and_draws_in_the_size_of_its_own_model(run, place, tmp_path, larger):
+    Image.radial_gradient("L").resize((60, 40)).save(tmp_path / "wide.png")
+    learn = ("tune", "datum", tmp_path / "wide.png", "--steps", 1, "--sample-steps", 2, "--checkpoint-every", 1, "--rank", 2)
+    status, _, err = run(*learn, "--text-to-image", larger, "--out", tmp_path / "wide.safetensors")
+    assert status == 0, err
+    (folder,) = (tmp_path / "home" / "runs").iterdir()
+    assert load_file(folder / "request.safetensors")["images"].shape == (1, 3, 64, 96), "the whole picture"
+    draw = ("edit", "datum", tmp_path / "wide.png", "--generation-steps", 4, "--guidance", 1, "--out", tmp_path / "out")
+    status, _, err = run(*draw, "--edit", folder.name, "--text-to-image", larger)
+    assert status == 0, err
+    assert Image.open(tmp_path / "out" / "wide-edit.png").size == (32, 32)
+    assert "was personalised on the text-to-image model" in run(*draw, "--edit", folder.name, "--overwrite")[2]
+
+
+def test_datum_draws_with_the_embedded_model_where_none_is_named(run, place, tmp_path):
+    words = ("edit", "datum", place / "faces", "--instance-prompt", "a car", "--generation-steps", 2, "--out", tmp_path)
+    status, _, err = run(*words)
+    assert status == 0, err
+    assert Image.open(tmp_path / "1-reconstruction.png").size == (16, 16)
+    assert "learns one picture, and 2 are named" in run("tune", "datum", place / "faces")[2]
+    status, _, err = run(*words, "--text-to-image", tmp_path / "nowhere", "--overwrite")
+    assert status == 1 and "nowhere" in err
+    assert run("edit", "diffusionclip", place / "faces", "--text-to-image", "streets")[0] == 2  # which means nothing to it
+
+
 def test_inversion_is_kept_for_the_next_time(run, place, tmp_path):
     words = ("invert", place / "faces" / "0.png", "--out", tmp_path / "latents", *WALK[:2], *WALK[4:])
     assert run(*words)[0] == 0
@@ -240,6 +278,20 @@ def test_models_are_listed_fetched_and_removed(run, place, tmp_path):
     assert f"{name:<24} base      here" in run("models", "list")[1]
     assert run("invert", place / "faces" / "0.png", "--base", name, "--grid", "paper", "--inversion-steps", 2)[0] == 0
     assert run("models", "remove", name)[0] == 0 and run("models", "remove", name)[0] == 1
+
+
+def test_a_fetched_clip_goes_by_open_clip_s_name(run, place, tmp_path):
+    words = ("edit", "diffusionclip", place / "faces" / "0.png", "--clip", "ViT-B-16:openai", *WALK, "--overwrite", "--out", tmp_path)
+    status, _, err = run(*words)
+    assert status == 1 and "models download ViT-B-16:openai" in err
+    folder = write_clip(tmp_path / "mirror" / "clip-vit-b-16-openai", seed=1)
+    assert run(*words, "--models", tmp_path / "mirror")[0] == 0
+    mirrored = read_request(tmp_path / "0-reconstruction.png")["models"]["clip"]
+    own = shutil.copytree(folder, tmp_path / "home" / "models" / "clip-vit-b-16-openai") / "card.json"
+    own.write_text(json.dumps({**json.loads(own.read_text()), "kind": "clip"}))
+    assert run(*words)[0] == 0 and read_request(tmp_path / "0-reconstruction.png")["models"]["clip"] == mirrored
+    embedded = load_clip(place / "checkpoints" / "clip")
+    assert mirrored.startswith("tiny clip") and embedded.fingerprint not in mirrored
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import json
 
 import pytest
 import torch
+from diffusers import UNet2DModel
 from safetensors.torch import load_file, save_file
 
 from core.models.base import Base, load_base
+from core.models.files import inspect
 from core.models.fingerprint import weights_hash
 from core.models.precision import best_dtype
 from core.models.round_trip import precision_cost, round_trip_psnr
@@ -140,6 +142,23 @@ def test_a_card_may_name_another_schedule_and_no_card_is_needed(tmp_path):
     assert base.schedule.num_steps == 500 and base.prediction == "v_prediction"
     (folder / "card.json").unlink()
     assert load_base(folder).name == "base"
+
+
+@pytest.mark.parametrize("schedule", [{"beta_schedule": "cosine"}, {"steps": 9}, {"num_steps": 1}, {"num_steps": "many"}, 1000])
+def test_a_schedule_that_cannot_be_walked_is_a_sentence(tmp_path, schedule):
+    folder = write_base(tmp_path / "base")
+    (folder / "card.json").write_text(json.dumps({"schedule": schedule}))
+    with pytest.raises(ShiftlabError, match=r"The card of .*base names a noise schedule that cannot be walked"):
+        load_base(folder)
+
+
+def test_a_network_of_other_pictures_is_refused(tmp_path):
+    known = {name: value for name, value in tiny_unet().config.items() if not name.startswith("_")}
+    latent = UNet2DModel(**{**known, "in_channels": 4, "out_channels": 4})
+    latent.save_pretrained(tmp_path)
+    for read in (lambda: Base(latent), lambda: load_base(tmp_path), lambda: inspect(tmp_path)):
+        with pytest.raises(ShiftlabError, match="takes 4-channel pictures"):
+            read()
 
 
 def drop_config(folder):

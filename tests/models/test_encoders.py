@@ -9,12 +9,15 @@ import open_clip
 import pytest
 import torch
 from facenet_pytorch import InceptionResnetV1
+from safetensors.torch import save_file
 
-from core.models.clip import IMAGENET_TEMPLATES
+from core.models.clip import IMAGENET_TEMPLATES, load_clip
+from core.models.clip_hub import load_open_clip
 from core.models.files import inspect
+from core.models.identity import load_identity
 from core.models.shelf import Shelf
 from core.types import ShiftlabError
-from tests.tiny import CLIP_CONFIG, write_clip, write_identity
+from tests.tiny import CLIP_CONFIG, CLIP_PREPROCESSING, write_clip, write_identity
 
 
 @pytest.fixture
@@ -52,6 +55,64 @@ def test_a_file_of_clip_weights_needs_its_model_s_name(shelf, tmp_path, tiny_nam
     facts = inspect(weights, clip_name="tiny")
     model = shelf.use("clip", shelf.add(facts, "hers"))
     assert model.fingerprint == facts.fingerprint and model.templates == IMAGENET_TEMPLATES
+
+
+def test_the_activation_that_a_file_leaves_open_is_told(shelf, tmp_path, tiny_named, monkeypatch):
+    weights = (write_clip(tmp_path / "brought") / "model.safetensors").rename(tmp_path / "weights.safetensors")
+    assert inspect(weights, clip_name="tiny").notes == (), "open_clip knows it in one form alone"
+    quick = {**CLIP_CONFIG, "quick_gelu": True}
+    known = open_clip.get_model_config
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: quick if name == "tiny-quickgelu" else known(name))
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-quickgelu", quick)
+    (note,) = inspect(weights, clip_name="tiny").notes
+    assert note.startswith("GELU was assumed") and note.endswith("say tiny-quickgelu.")
+    assert load_open_clip("tiny", str(weights)).name == "tiny (weights.safetensors, GELU assumed)"
+    stated = inspect(weights, clip_name="tiny-quickgelu")
+    assert stated.notes == () and stated.details["name"] == "tiny-quickgelu (weights.safetensors)"
+    plain, quick = (shelf.use("clip", shelf.add(inspect(weights, clip_name=name), name)) for name in ("tiny", "tiny-quickgelu"))
+    assert plain.fingerprint == quick.fingerprint and not torch.equal(plain.encode_text(["a cat"]), quick.encode_text(["a cat"]))
+
+
+FAULTS = {
+    "no JSON": lambda folder, config: (folder / config).write_text("{"),
+    "a list": lambda folder, config: (folder / config).write_text("[]"),
+    "nothing said": lambda folder, config: (folder / config).write_text('{"architecture": "test_resnet"}'),
+    "damaged card": lambda folder, config: (folder / "card.json").write_text("{"),
+    "truncated": lambda folder, config: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000]),
+    "other weights": lambda folder, config: save_file({"a": torch.zeros(1)}, folder / "model.safetensors"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("write", "load", "config", "what"),
+    [
+        (write_clip, load_clip, "open_clip_config.json", "The CLIP"),
+        (write_identity, load_identity, "config.json", "The identity encoder"),
+    ],
+)
+def test_every_fault_of_a_folder_is_a_sentence(tmp_path, fault, write, load, config, what):
+    folder = write(tmp_path / "brought")
+    FAULTS[fault](folder, config)
+    with pytest.raises(ShiftlabError, match=f"{what} in .*brought cannot be read"):
+        load(folder)
+
+
+@pytest.mark.parametrize("change", [{"custom_text": True}, {"text_cfg": {**CLIP_CONFIG["text_cfg"], "hf_model_name": "roberta-base"}}])
+def test_another_project_s_text_tower_is_a_sentence(tmp_path, change):
+    folder = write_clip(tmp_path / "brought")
+    config = {"model_cfg": {**CLIP_CONFIG, **change}, "preprocess_cfg": CLIP_PREPROCESSING}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(ShiftlabError, match=r"The CLIP in .*brought cannot be read .its text tower or tokenizer is another project"):
+        inspect(folder)
+
+
+def test_a_network_that_timm_does_not_know_is_a_sentence(tmp_path):
+    folder = write_identity(tmp_path / "brought")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architecture": "nobody_s_net"}))
+    with pytest.raises(ShiftlabError, match=r"The identity encoder in .*brought cannot be read .Unknown model"):
+        inspect(folder)
 
 
 def test_facenet_s_file_is_an_identity_encoder(shelf, tmp_path):

@@ -11,9 +11,11 @@ from safetensors.torch import save_file
 
 from core.data.edits import save_edit
 from core.models.base import load_base
+from core.models.clip_hub import load_open_clip
 from core.models.files import inspect, open_asyrp, open_base, open_edit
 from core.models.mapping import DDPMConfig, GuidedConfig
 from core.models.recognise import recognise
+from core.models.zoo import entry_of
 from core.types import Edit, EditCard, ShiftlabError
 from tests.models import reference_unets
 from tests.models.random_checkpoints import random_ddpm, random_guided
@@ -193,6 +195,12 @@ def test_an_edit_of_this_lab_is_refused_on_another_base_by_name(tmp_path):
         open_base(tmp_path / "sketch.safetensors")
 
 
+def test_an_edit_of_a_text_to_image_model_is_not_asked_for_its_base(tmp_path):
+    card = EditCard(name="night", method="datum", base_fingerprint="a text-to-image model's", network="text_to_image", weights="own")
+    save_edit(tmp_path / "night.safetensors", Edit(card, {"unet.a": torch.ones(2)}), {})
+    assert open_edit(tmp_path / "night.safetensors", load_base(write_base(tmp_path / "base"))).card == card
+
+
 class Bomb:
     def __reduce__(self):
         return print, ("executed",)
@@ -205,6 +213,17 @@ def test_code_is_named_and_not_executed(tmp_path, capsys, ddpm):
         with pytest.raises(ShiftlabError, match=r"holds pickled code.*print"):
             open_base(tmp_path / name)
     assert "executed" not in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's, of its scripts
+def test_a_script_is_named_and_not_executed(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "ViT-B-16.pt")
+    assert entry_of("clip-vit-b-16-openai").kind == entry_of("ViT-L-14:openai").kind == "clip", "which the sentence names"
+    sentence = r"ViT-B-16\.pt is a program \(TorchScript\), .*safetensors.* clip-vit-b-16-openai, or ViT-L-14:openai"
+    with pytest.raises(ShiftlabError, match=sentence):
+        inspect(tmp_path / "ViT-B-16.pt")
+    with pytest.raises(ShiftlabError, match=sentence):
+        load_open_clip("RN50", str(tmp_path / "ViT-B-16.pt"))
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -254,6 +273,13 @@ def test_other_architectures_are_refused_by_what_they_hold(tmp_path, content, re
     torch.save(content, tmp_path / "a.pt")
     with pytest.raises(ShiftlabError, match=reason):
         inspect(tmp_path / "a.pt")
+
+
+def test_a_checkpoint_of_other_pictures_is_refused(tmp_path):
+    torch.save(random_ddpm(DDPMConfig(32, (1, 2), 1, (8,), 16, in_channels=1, out_channels=1)), tmp_path / "digits.ckpt")
+    for read in (inspect, open_base):
+        with pytest.raises(ShiftlabError, match="takes 1-channel pictures"):
+            read(tmp_path / "digits.ckpt", image_size=16)
 
 
 def test_missing_and_extra_keys_are_named(tmp_path, ddpm):

@@ -102,6 +102,14 @@ def test_the_folder_in_the_hub_s_place_is_used(shelf, tmp_path):
     assert mirrored.told("base", chosen).where == tmp_path / "mirror" / "google" / "ddpm-ema-cat-256"
 
 
+def test_a_tuned_base_keeps_the_kind_of_its_schedule(shelf):
+    card = shelf.checkpoints / "base" / "card.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "schedule": {"beta_schedule": "scaled_linear"}}))
+    base = shelf.load("base")
+    name = shelf.keep_tuned(Edit(EditCard(name="oil", method="sdft", base_fingerprint=base.fingerprint), base.state_dict()), base)
+    assert shelf.use("base", name).schedule.signature() == base.schedule.signature()
+
+
 def test_a_tuned_base_is_kept_and_predicts_as_the_edit_does(shelf):
     base = shelf.load("base")
     weights = {name: value + 0.01 for name, value in base.state_dict().items()}

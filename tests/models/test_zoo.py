@@ -9,14 +9,16 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from diffusers import DDPMPipeline, DDPMScheduler
 
 from core.models import download as downloading
-from core.models.base import load_base
+from core.models.base import Base, load_base
 from core.models.clip import IMAGENET_TEMPLATES, load_clip
 from core.models.download import Folder, Hub, download
-from core.models.zoo import entry_of, find, in_mirror, installed, mirror_folder, remove, zoo
+from core.models.files import inspect
+from core.models.zoo import ZooEntry, entry_of, find, in_mirror, installed, mirror_folder, remove, zoo
 from core.types import ShiftlabError, Stopped
-from tests.tiny import drained, write_base, write_clip
+from tests.tiny import drained, tiny_unet, write_base, write_clip
 
 CHURCH, CLIP = entry_of("ddpm-ema-church-256"), entry_of("clip-vit-b-32-openai")
 
@@ -67,6 +69,29 @@ def test_a_base_out_of_a_mirror(tmp_path, mirror):
     assert installed(tmp_path / "home") == []
 
 
+def test_a_base_in_a_pipeline_s_layout(tmp_path):
+    """What diffusers' DDPMPipeline writes, beside a config.json of something else."""
+    folder = tmp_path / "mirror" / "someone" / "faces"
+    DDPMPipeline(tiny_unet(seed=4), DDPMScheduler(num_train_timesteps=500)).save_pretrained(folder)
+    (folder / "config.json").write_text("{}")
+    _, fetched = drained(download(entry_of("someone/faces"), tmp_path / "home", mirror=tmp_path / "mirror"))
+    base = load_base(fetched)
+    assert (base.fingerprint, base.schedule.num_steps) == (Base(tiny_unet(seed=4)).fingerprint, 500)
+    assert inspect(fetched).kind == "folder"
+
+
+def test_a_text_to_image_pipeline_is_told_from_a_base_before_its_weights_are_fetched(tmp_path):
+    folder = tmp_path / "mirror" / "someone" / "faces" / "unet"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
+    (folder / "diffusion_pytorch_model.safetensors").write_bytes(b"gigabytes")
+    events = download(entry_of("someone/faces"), tmp_path / "home", mirror=tmp_path / "mirror")
+    assert "config.json" in next(events).note
+    with pytest.raises(ShiftlabError, match=r"UNet2DConditionModel, so it is no base.* text-to-image:someone/faces"):
+        next(events)
+    assert list((tmp_path / "home" / "models").iterdir()) == []
+
+
 def test_a_model_is_found_in_the_mirror_itself(tmp_path, mirror, monkeypatch):
     with pytest.raises(ShiftlabError, match="models download ddpm-ema-church-256"):
         find(CHURCH.name, tmp_path)
@@ -89,7 +114,7 @@ def test_what_a_mirror_lacks_is_not_fetched_elsewhere(tmp_path, mirror):
     with pytest.raises(ShiftlabError, match="has no ddpm-ema-cat-256 or google/ddpm-ema-cat-256"):
         drained(download(entry_of("ddpm-ema-cat-256"), tmp_path / "home", mirror=mirror))
     (in_mirror(CHURCH, mirror) / "config.json").unlink()
-    with pytest.raises(ShiftlabError, match=r"has no config\.json"):
+    with pytest.raises(ShiftlabError, match=r"has no unet/config\.json or config\.json"):
         drained(download(CHURCH, tmp_path / "home", mirror=mirror))
 
 
@@ -104,6 +129,8 @@ def test_a_stopped_download_goes_on_where_it_ended(tmp_path, mirror, monkeypatch
     class Watched(Folder):
         def file(self, entry, name):
             remote = super().file(entry, name)
+            if remote is None:
+                return None
             read = remote.read
 
             def watched(offset):
@@ -142,6 +169,7 @@ class HubHandler(BaseHTTPRequestHandler):
 
     folder = None
     ranges: list[str] = []  # noqa: RUF012 (one server at a time)
+    tokens: list[str | None] = []  # noqa: RUF012
 
     def _file(self):
         path = self.folder / self.path.rpartition("/resolve/main/")[2]
@@ -154,6 +182,7 @@ class HubHandler(BaseHTTPRequestHandler):
         self._answer(head=False)
 
     def _answer(self, head):
+        self.tokens.append(self.headers.get("Authorization"))
         data = self._file()
         if data is None:
             self.send_response(404)
@@ -183,6 +212,7 @@ def hub(mirror, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(HubHandler, "folder", in_mirror(CHURCH, mirror))
     monkeypatch.setattr(HubHandler, "ranges", [])
+    monkeypatch.setattr(HubHandler, "tokens", [])
     server = ThreadingHTTPServer(("127.0.0.1", 0), HubHandler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -200,6 +230,16 @@ def test_over_the_wire_with_a_stop_between(tmp_path, hub, mirror, monkeypatch):
     _, folder = drained(download(CHURCH, tmp_path / "home", source=Hub(hub)))
     assert HubHandler.ranges == ["bytes=200000-"]
     assert load_base(folder).fingerprint == load_base(in_mirror(CHURCH, mirror)).fingerprint
+
+
+def test_the_user_s_token_goes_to_the_hub_alone(tmp_path, hub, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    elsewhere = ZooEntry(name="config", kind="identity", title="a file", url=f"{hub}/resolve/main/config.json")
+    drained(download(elsewhere, tmp_path / "home", source=Hub()))
+    assert HubHandler.tokens == [None, None]
+    drained(download(CHURCH, tmp_path / "home", source=Hub(hub)))
+    assert set(HubHandler.tokens[2:]) == {"Bearer hf_secret"}
 
 
 def test_a_hub_that_does_not_answer_is_a_sentence(tmp_path, monkeypatch):

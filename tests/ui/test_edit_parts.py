@@ -6,10 +6,15 @@ import math
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
+from core.methods.datum import DatumEdit
 from core.methods.diffusionclip_settings import DiffusionCLIPEdit
+from tests.ui.fake_lab import FakeLab
 from ui.prompts import load_presets
+from ui.requests import Plan, recall
 from ui.scores import identity_html, place_between, scores_html
+from ui.state import LabImage
 
 IDENTITY = SimpleNamespace(name="fake", floor=0.2, ceiling=0.8)
 
@@ -55,3 +60,15 @@ def test_presets_are_settings_with_provenance() -> None:
     for preset in presets:
         DiffusionCLIPEdit(reference_prompt=preset.reference, target_prompt=preset.target, return_step=preset.return_step)
         assert preset.provenance
+
+
+def test_a_picture_for_datum_has_the_size_of_the_text_to_image_model() -> None:
+    lab = FakeLab()
+    lab.methods["datum"] = SimpleNamespace(edit_settings=DatumEdit)
+    lab.context = lambda: SimpleNamespace(base=lab.base, text_to_image=lambda: SimpleNamespace(image_size=32))  # type: ignore[method-assign]
+    picture = LabImage("face", Image.radial_gradient("L").convert("RGB"))
+    plan = Plan(picture, DatumEdit())
+    assert plan.request(lab).images.shape == (1, 3, 32, 32) and plan.square(lab).size == (32, 32)
+    kept = recall(plan.record(lab), lab).picture
+    assert kept is not None and kept.image.tobytes() == plan.square(lab).tobytes(), "what was edited, not a smaller copy"
+    assert Plan(picture, DiffusionCLIPEdit()).request(lab).images.shape == (1, 3, 16, 16)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from core.methods import METHODS, that_train
+from core.methods.datum_settings import DatumTune
 from core.methods.diffusionclip_settings import DiffusionCLIPTune
 from core.models.clip import load_clip
 from core.types import Settings, ShiftlabError
@@ -28,6 +29,9 @@ class Lab:
     def submit(self, method, settings, images, name, seed=0, target_images=None, samples=None):
         self.given = SimpleNamespace(method=method, images=images, name=name, seed=seed, target_images=target_images, samples=samples)
         return "id"
+
+    def text_to_image(self):
+        return SimpleNamespace(image_size=20)
 
     def list(self):
         return [SimpleNamespace(live=True)]
@@ -86,6 +90,18 @@ def test_a_method_that_learns_from_its_target_gets_those_pictures():
     submit(lab, "sdft", Plain(), "", 0, Pictures(aim="few"))
     assert lab.given.images.equal(lab.given.target_images[:5]) and lab.given.name == EXAMPLES["few"].title
     assert Pictures(aim="few").count("sdft", Plain(images=50)) == 10
+
+
+def test_datum_s_one_picture_is_whole_and_not_of_the_base_s_size():
+    lab = Lab()
+    submit(lab, "datum", DatumTune(), "mine", 3, Pictures(target=pictures("red", "blue")))
+    assert lab.given.images.shape == (1, 3, 60, 40) and lab.given.images[0, 0].min() > 0.99, "20 × 30, red, at twice the model's size"
+    assert (lab.given.name, lab.given.seed, lab.given.target_images, lab.given.samples) == ("mine", 3, None, None)
+    submit(lab, "datum", DatumTune(short_side=24), "", 0, Pictures(aim="sketch"))
+    assert lab.given.images.shape == (1, 3, 24, 24) and lab.given.name == EXAMPLES["sketch"].title
+    small = (LabImage("small", Image.new("RGB", (19, 30))),)
+    with pytest.raises(ShiftlabError, match="19×30 pixels, smaller than the model's crops of 20×20"):
+        submit(lab, "datum", DatumTune(), "", 0, Pictures(target=small))
 
 
 def test_what_edit_handed_over_stands_first_among_the_samples():
