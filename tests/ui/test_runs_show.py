@@ -20,6 +20,7 @@ class Row:
     id: str = "20260101-000000-abcd"
     name: str = "pencil <i>sketch</i>"
     method: str = "diffusionclip"
+    kind: str = "tune"
     state: str = "interrupted"
     step: int = 3
     total: int = 80
@@ -60,6 +61,13 @@ def test_settings_stand_under_their_titles_and_differences_first(tmp_path):
 @pytest.mark.parametrize("method", ["diffusionclip", "gone"])
 def test_a_run_of_a_method_that_is_gone_is_still_shown(tmp_path, method):
     assert "return" in run_html(Lab(), Row(tmp_path, method=method)).casefold()
+
+
+@pytest.mark.parametrize(("kind", "method", "free"), [("tune", "diffusionclip", False), ("tune", "sdft", True), ("personalise", "", True)])
+def test_samples_that_edit_nothing_are_said_to_be_free(tmp_path, monkeypatch, kind, method, free):
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    monkeypatch.setattr(Lab, "sample_strip", lambda self, id: [(10, [tmp_path / "0.png"])])
+    assert ("Free samples" in run_html(Lab(), Row(tmp_path, kind=kind, method=method))) == free
 
 
 def test_a_set_that_was_made_stands_for_its_run(tmp_path):
