@@ -74,7 +74,7 @@ class TuneChooser:
     def _preset(self, method: str, preset: Preset | None, more: Mapping[str, Any] | None = None) -> Updates:
         """A preset, with further values for the form."""
         c, form, names = self.controls, self.controls.forms[method], list(tune_presets(method))
-        values = {**(preset.settings if preset else {}), **(more or {})}
+        values = {**(preset.whole(form.settings_class) if preset else {}), **(more or {})}
         shown = form.show({name: value for name, value in values.items() if name in form.components})
         return {
             c.preset: gr.update(choices=names, value=preset and preset.name, visible=bool(names)),

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from core.types import Settings
 from ui.prompts import same_words
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "presets"
@@ -16,7 +17,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "assets" / "presets"
 
 @dataclass(frozen=True)
 class Preset:
-    """Values for some fields of the settings class; the others stay as they are.
+    """Values for some fields of the settings class; the others take their defaults, but what a visitor words stays.
 
     expected: time and memory, in words, or empty. target_images: which of `ui.tune_targets` it aims at; empty leaves the choice.
     """
@@ -26,6 +27,11 @@ class Preset:
     provenance: str
     expected: str = ""
     target_images: str = ""
+
+    def whole(self, settings_class: type[Settings]) -> dict[str, Any]:
+        """Its values, and the defaults of all other fields but the prompts and the token: nothing of another preset is left."""
+        worded = [name for name in settings_class.model_fields if name == "token" or name.endswith("_prompt")]
+        return {**settings_class().model_dump(exclude=set(worded)), **self.settings}
 
     @property
     def html(self) -> str:

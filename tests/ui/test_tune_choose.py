@@ -75,3 +75,13 @@ def test_so_is_asyrp_s_on_other_people(name: str) -> None:
     shown = {"sample_steps": 20, "image_weight": 0.5}  # the page has no pictures of the same people
     expected = {**asyrp_states.COMMON, "images": stop.updates, "epochs": 1, **stop.settings, **prompts, **shown}
     assert {field: preset.settings.get(field) for field in expected} == expected and preset.target_images == name
+
+
+def test_nothing_of_another_preset_is_left_but_words(tab: TuneTab) -> None:
+    c, form = tab.controls, tab.controls.forms["diffusionclip"]
+    values = {c.method: "diffusionclip", c.preset: "Quick start: glasses"}
+    updates = tab.chooser.choose_preset(values)
+    found = {name: shown(updates, form.components[name]) for name in ("w_patches", "w_pairs", "patch_regions", "epochs", "return_step")}
+    assert found == {"w_patches": 0.0, "w_pairs": 0.0, "patch_regions": 1, "epochs": 5, "return_step": 501}
+    updates = tab.chooser.choose_preset({**values, c.preset: "Paper: defaults"})
+    assert "value" not in updates[form.components["target_prompt"]]
