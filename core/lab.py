@@ -296,6 +296,6 @@ def _in_words(events: Iterator[StepEvent | EditResult]) -> Iterator[StepEvent | 
     try:
         yield from events
     except (MemoryError, RuntimeError, OSError) as error:
-        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+        if not isinstance(error, OSError) and not is_out_of_memory(error):
             raise
         raise ShiftlabError(sentence(error)) from error

@@ -45,7 +45,7 @@ def fresh_canvases(canvases: Any, method: str, session: Session, lab: Any) -> di
     before, session.on_canvas = session.on_canvas, (session.picture, session.drawing) if draws else None
     if session.on_canvas in (None, before):
         return {}
-    square = enlarge(square_of(session.picture, lab), CANVAS)
+    square = enlarge(square_of(session.picture, lab.base.image_size), CANVAS)
     strokes = enlarge(session.drawing.painted, CANVAS) if session.drawing.painted else square
     return {canvases.strokes: _untouched(strokes), canvases.mask: _marked(square, session.drawing.mask)}
 

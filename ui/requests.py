@@ -52,7 +52,7 @@ class Plan:
 
     def square(self, lab: Any) -> Image.Image:
         """The picture as the model sees it."""
-        return to_pil(as_seen(self.picture.image, self.picture.frame, self._side(lab)))
+        return square_of(self.picture, self._side(lab))
 
     def _side(self, lab: Any) -> int:
         return picture_side(self.settings, lab.context())
@@ -79,9 +79,9 @@ class Plan:
         }
 
 
-def square_of(picture: LabImage, lab: Any) -> Image.Image:
-    """A picture as the loaded base sees it: its square, in the base's size."""
-    return to_pil(as_seen(picture.image, picture.frame, lab.base.image_size))
+def square_of(picture: LabImage, side: int) -> Image.Image:
+    """A picture as a model of so many pixels a side sees it: its square, in that size."""
+    return to_pil(as_seen(picture.image, picture.frame, side))
 
 
 @dataclass(frozen=True)

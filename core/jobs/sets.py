@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from core.data.labelled import LabelledSet, load_set, reading
 from core.data.labelled_layouts import without_labels
 from core.data.labelled_split import given_parts, has_split, with_split
+from core.data.linked import linked
 from core.data.text_files import write_text
 from core.jobs.fetch import Fetch, Fetcher
 from core.jobs.runs import new_run_id
@@ -106,11 +105,7 @@ class SetShelf:
         """Takes a ZIP into the lab and begins to read it. Returns the set's id."""
         id = new_run_id()
         folder = self.root / id
-        folder.mkdir(parents=True)
-        try:
-            os.link(path, folder / ZIP)  # a ZIP may be large, and the page's own copy goes away by itself
-        except OSError:
-            shutil.copyfile(path, folder / ZIP)
+        linked(path, folder / ZIP)  # a ZIP may be large, and the page's own copy goes away by itself
         write_text(folder / FACTS, json.dumps({"name": name}))
         self._reader.start(id)
         return id

@@ -23,7 +23,7 @@ from core.adaptation.jobs import in_foreground
 from core.adaptation.oneshot_jobs import GENERATED, GenerateTask, PersonaliseTask, kept_checkpoints
 from core.adaptation.segment_jobs import SegmentTask
 from core.adaptation.segment_results import mious
-from core.adaptation.segment_settings import OF_ADAPTATION, PRESETS, SegmentSettings
+from core.adaptation.segment_settings import OF_ADAPTATION, PRESETS, Preset, SegmentSettings
 from core.data.images import to_pil
 from core.data.png import write_png
 from core.data.segmented import read_segmented
@@ -128,14 +128,18 @@ def oracle(domain: str, options: argparse.Namespace, context: Context) -> Path:
 
 
 def settings_of(domain: str, options: argparse.Namespace) -> SegmentSettings:
-    """Those of the preset of this weather, or the night's, with what the command gives in their place."""
-    preset = PRESETS.get(domain, PRESETS["night"]).segment
-    return SegmentSettings(seeds=options.seeds, **{**SEGMENT, **preset, **json.loads(options.segment)})
+    """Those of the weather's preset, with what the command gives in their place."""
+    return SegmentSettings(seeds=options.seeds, **{**SEGMENT, **preset_of(domain).segment, **json.loads(options.segment)})
 
 
 def carry_of(domain: str, options: argparse.Namespace) -> CarrySettings:
     """The same of the carried scenes."""
-    return CarrySettings(**{**PRESETS.get(domain, PRESETS["night"]).carry, **json.loads(options.carry)})
+    return CarrySettings(**{**preset_of(domain).carry, **json.loads(options.carry)})
+
+
+def preset_of(domain: str) -> Preset:
+    """The preset of a weather; the night's where it has none."""
+    return PRESETS.get(domain, PRESETS["night"])
 
 
 def run(task: Task, folder: Path, context: Context) -> None:

@@ -62,10 +62,11 @@ def test_presets_are_settings_with_provenance() -> None:
         assert preset.provenance
 
 
-def test_a_picture_for_datum_has_the_size_of_the_text_to_image_model() -> None:
-    lab = FakeLab()
+def test_a_picture_for_datum_has_the_size_of_the_text_to_image_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab, model = FakeLab(), SimpleNamespace(image_size=32)
+    context = SimpleNamespace(base=lab.base, text_to_image=lambda: model)
     lab.methods["datum"] = SimpleNamespace(edit_settings=DatumEdit)
-    lab.context = lambda: SimpleNamespace(base=lab.base, text_to_image=lambda: SimpleNamespace(image_size=32))  # type: ignore[method-assign]
+    monkeypatch.setattr(lab, "context", lambda: context)
     picture = LabImage("face", Image.radial_gradient("L").convert("RGB"))
     plan = Plan(picture, DatumEdit())
     assert plan.request(lab).images.shape == (1, 3, 32, 32) and plan.square(lab).size == (32, 32)
