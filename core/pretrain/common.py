@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from core.data.text_files import write_text
+from core.models.precision import best_dtype
 from core.process.seeds import seed_of
 from core.types import ShiftlabError
 
@@ -58,8 +59,11 @@ def prepare(options: argparse.Namespace) -> torch.device:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """bf16 autocast on CPU and GPU alike; weights and losses stay float32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    """Reduced precision where the device computes in it, CPU and GPU alike; weights and losses stay float32.
+
+    Without scaled gradients float16 would lose the small ones, so a device that has nothing but it trains in float32.
+    """
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=best_dtype(device) == torch.bfloat16)
 
 
 @dataclass(frozen=True)

@@ -110,3 +110,12 @@ def test_cards_are_read_back_and_a_missing_one_is_a_sentence(tmp_path):
     assert "| accuracy | 0.5 |" in (tmp_path / "model" / "README.md").read_text()
     with pytest.raises(ShiftlabError, match=r"no card\.json"):
         common.read_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("best", "inside"), [(torch.bfloat16, torch.bfloat16), (torch.float16, torch.float32), (torch.float32, torch.float32)]
+)
+def test_reduced_precision_only_where_the_device_computes_in_it(monkeypatch, best, inside):
+    monkeypatch.setattr(common, "best_dtype", lambda device: best)
+    with common.autocast(torch.device("cpu")):
+        assert nn.Linear(3, 2)(torch.randn(4, 3)).dtype is inside
