@@ -122,7 +122,7 @@ class Runner:
             updates |= {self.controls.message: ""}
         if shot.coarse:
             return updates
-        gallery = {self.results.gallery: gr.update(value=gallery_items(session), selected_index=None)}
+        gallery = {self.results.gallery: gr.update(value=gallery_items(session, self.results.gallery.GRADIO_CACHE), selected_index=None)}
         return updates | gallery | self.save(session.shown, session.in_photo)
 
     def strip(self, values: Values) -> Iterator[Updates]:
@@ -136,6 +136,7 @@ class Runner:
             plan = self.plan(values)
             session.strengths = strengths(plan.settings)
             for pictures in strength_pictures(self.lab, plan, lambda: session.ticket == ticket):
+                session.strip_shown = True
                 yield {self.results.strip: gr.update(value=pictures, visible=True, selected_index=None), self.controls.message: ""}
         except ShiftlabError as error:
             yield self._refused(session, error)

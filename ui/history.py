@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from core.data.pictures import enlarge
 from core.types import Settings
 from ui.forms import label_of
 from ui.session import Session, Shot
+from ui.shown import shown_file
 
 THUMBNAIL = 192  # pixels
 
 
-def gallery_items(session: Session) -> list[tuple[Any, str]]:
-    """(thumbnail, caption) of each result, newest first."""
-    return [(enlarge(shot.after, THUMBNAIL), caption(shot)) for shot in session.newest_first()]
+def gallery_items(session: Session, cache: str) -> list[tuple[str, str]]:
+    """(thumbnail's file in Gradio's `cache`, caption) of each result, newest first."""
+    return [(shown_file(shot.after, THUMBNAIL, cache), caption(shot)) for shot in session.newest_first()]
 
 
 def caption(shot: Shot) -> str:

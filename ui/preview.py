@@ -13,7 +13,7 @@ from core.types import EditResult, StepEvent
 from ui.requests import Plan
 from ui.session import Shot
 
-REPORT_EVERY = 0.2  # seconds between two progress lines
+REPORT_EVERY = 0.5  # seconds between two progress lines; each takes the server a third of a network step, and the browser more
 PHASES = {"measure": "Measuring", "invert": "Inverting", "encode": "Encoding", "average": "Averaging", "generate": "Generating"}
 
 

@@ -104,6 +104,16 @@ def test_the_strip_of_strengths(visitor: Visitor, lab: FakeLab) -> None:
     assert strength not in tab.choose_strength(visitor.values, SimpleNamespace(index=0))
 
 
+def test_a_strip_goes_with_the_next_picture(visitor: Visitor) -> None:
+    strip = visitor.tab.results.strip
+    visitor.run()
+    assert strip not in visitor.about, "there was none"
+    for handler in (visitor.tab.runner.strip, visitor.tab.runner.press):
+        for updates in handler(visitor.values):
+            visitor.take(updates)
+        assert visitor.about[strip]["visible"] == (handler == visitor.tab.runner.strip)
+
+
 def test_a_strength_with_an_opposite_runs_from_minus_to_plus() -> None:
     class Signed(Settings):
         strength: float = Field(0.0, ge=-3, le=3)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from core.data.frame import Frame
+from core.data.images import decode_image
 from core.data.png import read_request, write_png
 from tests.ui.fake_lab import PHOTO, SKETCH, FakeLab
 from tests.ui.visitor import Visitor
@@ -33,7 +34,7 @@ def test_a_press_shows_a_coarse_picture_first_and_keeps_the_full_one(visitor: Vi
     assert [shot.number for shot in visitor.session.shots] == [1]
     assert lab.scored == 1, "the first look waits for no scores"
     assert visitor.session.shown is not None and not visitor.session.shown.coarse
-    before, after = visitor.shown[visitor.tab.results.slider]
+    before, after = (decode_image(path) for path in visitor.shown[visitor.tab.results.slider])
     assert before.size == after.size == (640, 640)
     assert 'aria-valuenow="0.70"' in visitor.shown[visitor.tab.results.scores]
 
@@ -200,6 +201,8 @@ def test_views_for_the_keyboard(visitor: Visitor) -> None:
     visitor.values[r.view] = DIFFERENCE
     updates = visitor.take(visitor.tab.look(visitor.values))
     assert updates[r.image]["visible"] and not updates[r.slider]["visible"]
+    again = visitor.tab.look(visitor.values)
+    assert isinstance(again[r.image], str) and r.slider not in again, "it stands there already"
     visitor.values[r.view] = SLIDER
     assert visitor.tab.look(visitor.values)[r.slider]["visible"]
 
