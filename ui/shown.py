@@ -17,7 +17,9 @@ QUALITY = 92  # with colours at full resolution; a PNG of the same size takes ov
 def shown_file(picture: Image.Image, side: int, cache: str | Path) -> str:
     """The file, in Gradio's cache, of a picture enlarged to at least `side` pixels. The same picture again is the same file."""
     path = Path(cache) / "shown" / f"{_digest(picture)}-{side}.jpg"
-    if not path.is_file():
+    try:
+        os.utime(path)  # Gradio clears away what nobody has used for a day
+    except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         enlarge(picture, side).convert("RGB").save(unfinished, "JPEG", quality=QUALITY, subsampling=0)
