@@ -136,7 +136,6 @@ class Runner:
             plan = self.plan(values)
             session.strengths = strengths(plan.settings)
             for pictures in strength_pictures(self.lab, plan, lambda: session.ticket == ticket):
-                session.strip_shown = True
                 yield {self.results.strip: gr.update(value=pictures, visible=True, selected_index=None), self.controls.message: ""}
         except ShiftlabError as error:
             yield self._refused(session, error)

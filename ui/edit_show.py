@@ -32,37 +32,23 @@ def result_updates(results: Results, session: Session, view: str, lab: Any) -> U
         before = session.against.pair(session.in_photo)[1]
     scores = {} if shot.coarse else {results.scores: scores_html(shot.scores, shot.timing, lab.identity, lab.perceptual)}
     return {
-        **picture_updates(results, session, before, after, view),
+        **picture_updates(results, before, after, view),
         **scores,
-        **_strip_gone(results, session),
         results.in_photo: gr.update(visible=shot.picture.frame is not None),
+        results.strip: gr.update(visible=False),
         results.caption: caption_html(session, shot, lab),
         results.progress: "",
     }
 
 
-def picture_updates(results: Results, session: Session, before: Image.Image, after: Image.Image, view: str) -> Updates:
-    """The slider, or the one picture that the keyboard's choice asks for.
-
-    Where the right one stands there already it gets its value alone: for each `gr.update` Gradio makes the component anew.
-    """
-    slides = view == SLIDER
-    pictures = (before, after) if slides else (one_picture(before, after, view),)
-    files = tuple(shown_file(picture, DISPLAY, results.slider.GRADIO_CACHE) for picture in pictures)
-    value = files if slides else files[0]
-    part, other = (results.slider, results.image) if slides else (results.image, results.slider)
-    if session.slides == slides:
-        return {part: value}
-    session.slides = slides
-    return {part: gr.update(value=value, visible=True), other: gr.update(visible=False)}
-
-
-def _strip_gone(results: Results, session: Session) -> Updates:
-    """A strip of strengths belongs to the result before."""
-    if not session.strip_shown:
-        return {}
-    session.strip_shown = False
-    return {results.strip: gr.update(visible=False)}
+def picture_updates(results: Results, before: Image.Image, after: Image.Image, view: str) -> Updates:
+    """The slider, or the one picture that the keyboard's choice asks for."""
+    cache = results.slider.GRADIO_CACHE
+    if view == SLIDER:
+        pair = (shown_file(before, DISPLAY, cache), shown_file(after, DISPLAY, cache))
+        return {results.slider: gr.update(value=pair, visible=True), results.image: gr.update(visible=False)}
+    picture = shown_file(one_picture(before, after, view), DISPLAY, cache)
+    return {results.slider: gr.update(visible=False), results.image: gr.update(value=picture, visible=True)}
 
 
 def one_picture(before: Image.Image, after: Image.Image, view: str) -> Image.Image:

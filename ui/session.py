@@ -57,8 +57,6 @@ class Session:
     in_photo: bool = False  # results are shown, and downloaded, within their photographs
     failed: bool = False  # the message on the page is a run's; any other message outlives the picture that follows it
     started: bool = False  # the page has loaded; before that, other events have nothing to say
-    slides: bool = True  # before and after stand on the slider, as they do when the page opens, and not in one picture
-    strip_shown: bool = False
     ticket: int = 0
     numbered: int = 0
     picture: LabImage | None = None
