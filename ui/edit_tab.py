@@ -51,15 +51,17 @@ class EditTab:
     def start(self, values: Values) -> Updates:
         """At page load: the first example and the first edit that can be used."""
         c, session = self.controls, values[self.session]
-        session.started = True
         first = self.faces.take(session, session.picture or next(iter(self.strip.all([])), None))
         pictures = {c.examples: self.strip.thumbnails(values[self.shared.source])}
         return pictures | first | {self.results.caption: empty_html()} | self.chooser.start(values[c.method])
 
     def opened(self, values: Values) -> Updates:
-        """The tab was selected, also by the page itself while it loads."""
+        """The tab was selected, also by the page itself, while it loads or hands an edit over.
+
+        What the browser says of the controls is then out of date, and the answer to it could come last: `start` and `handed` have the word.
+        """
         session = values[self.session]
-        if not session.started:
+        if not session.started or values[self.shared.to_edit] is not session.taken:
             return {self.controls.message: gr.skip()}
         return self.chooser.refresh(values) | self.faces.refresh(session)
 
@@ -129,18 +131,18 @@ class EditTab:
         return back | there | result_updates(self.results, session, view, self.lab)
 
     def handed(self, values: Values) -> Updates:
-        """What another tab handed over: an edit, a picture, or a whole request."""
-        c, session, given = self.controls, values[self.session], values[self.shared.to_edit]
+        """An edit that another tab handed over."""
+        given = values[self.shared.to_edit]
         if given is None:
-            return {c.message: ""}
-        try:
-            if given.request is not None:
-                return self.chooser.recalled(session, recall(given.request, self.lab)) | self.faces.show(session)
-        except ShiftlabError as error:
-            return {c.message: alert(str(error))}
-        picture = self.faces.take(session, given.image) if given.image else self.faces.show(session)
-        chosen = self.chooser.opened_with(values[c.method], given.edit_key) if given.edit_key else {}
-        return merged(picture, chosen)
+            return {self.controls.message: gr.skip()}
+        picture = self.faces.show(values[self.session])
+        return merged(picture, self.chooser.opened_with(values[self.controls.method], given.edit_key))
+
+    def settled(self, values: Values) -> Updates:
+        """The page shows what `start` or `handed` answered."""
+        session: Session = values[self.session]
+        session.started, session.taken = True, values[self.shared.to_edit]
+        return self.draw_on(values)
 
     # --- wiring -------------------------------------------------------------------------------------------------------------------
 
@@ -148,7 +150,7 @@ class EditTab:
         """Every event of the tab."""
         c, r, shared = self.controls, self.results, self.shared
         run, choose = self.runner, self.chooser
-        self._then_run(self._on(shared.page.load, self.start), live=False)
+        self._then_run(self._on(shared.page.load, self.start), opening=True)
         # Not preprocessed: Gradio would open the file first, and fail on a damaged one without a sentence. It has checked by then
         # that the path is in its upload folder.
         self._then_run(self._on(c.drop.upload, self.drop, {c.drop}, preprocess=False))
@@ -164,8 +166,8 @@ class EditTab:
         for prompt in (c.reference, c.target):
             self._on(prompt.change, choose.write_prompts, trigger_mode=LAST)  # `input` misses a paste
             self._run(prompt.submit, run.press, run.full)
-        self._on(shared.tab["edit"].select, self.opened)
-        self._then_run(self._on(shared.to_edit.change, self.handed, {shared.to_edit}), live=False)
+        self._on(shared.tab["edit"].select, self.opened, {shared.to_edit}, trigger_mode=LAST)
+        self._then_run(self._on(shared.to_edit.change, self.handed, {shared.to_edit}), opening=True)
         self._run(c.go.click, run.press, run.full)
         self._wire_live()
         self._on(r.view.input, self.look, trigger_mode=LAST)
@@ -218,10 +220,10 @@ class EditTab:
         updates = fresh_canvases(self.canvases, values[self.controls.method], values[self.session], self.lab)
         return updates or {self.controls.message: gr.skip()}
 
-    def _then_run(self, event: Any, live: bool = True) -> Any:
-        """After something was chosen: edit, where "Live" is on or the page must not stay empty."""
+    def _then_run(self, event: Any, opening: bool = False) -> Any:
+        """After something was chosen: edit, where "Live" is on or the page, just opened, must not stay empty."""
         run, c = self.runner, self.controls
         shown = [self.canvases.strokes, self.canvases.mask, c.message]
-        event = event.then(self.draw_on, {self.session, c.method}, shown, **QUIET)
-        pair = (run.live_coarse, run.live_full) if live else (run.coarse, run.full)
+        event = event.then(self.settled if opening else self.draw_on, {self.session, c.method, self.shared.to_edit}, shown, **QUIET)
+        pair = (run.coarse, run.full) if opening else (run.live_coarse, run.live_full)
         return self._run(event.then, *pair, mode="multiple")

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.types import ShiftlabError
+from ui.gradio_repair import repaired_scripts
 from ui.theme import theme
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -78,7 +79,7 @@ def _served(page: gr.Blocks, host: str, port: int, max_file_size: str, block: bo
         css_paths=[ASSETS / "style.css"],
         favicon_path=str(ASSETS / "favicon.svg"),
         max_file_size=max_file_size,
-        app_kwargs={"middleware": [Middleware(StrictHeaders)]},
+        app_kwargs={"middleware": [Middleware(StrictHeaders)], "routes": repaired_scripts()},
         footer_links=[],
         run_history=False,
         enable_monitoring=False,

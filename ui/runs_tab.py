@@ -177,7 +177,7 @@ class RunsTab:
 
     def open_in_edit(self, values: Values) -> Updates:
         key = f"run/{values[self.looking].id}"
-        return {self.shared.to_edit: ToEdit(edit_key=key), self.shared.tabs: gr.Tabs(selected="edit")}
+        return {self.shared.to_edit: ToEdit(key), self.shared.tabs: gr.Tabs(selected="edit")}
 
     def use_as_base(self, values: Values) -> Updates:
         return {self.message: use_as_base(self.lab, values[self.looking].id)}
@@ -195,8 +195,7 @@ class RunsTab:
         self._on(self.cancel.click, self.cancel_it)
         self._on(self.resume.click, self.resume_it)
         self._on(self.as_base.click, self.use_as_base)
-        cleared = self.try_it.click(lambda: None, None, self.shared.to_edit, **QUIET)
-        self._on(cleared.then, self.open_in_edit)  # cleared first, so that the same edit tried twice is a change as well
+        self._on(self.try_it.click, self.open_in_edit)
         self._on(self.timer.tick, self.refresh, queue=False)
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], **options: Any) -> Any:

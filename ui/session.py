@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from core.data.frame import paste_back
-from ui.state import LabImage
+from ui.state import LabImage, ToEdit
 
 KEPT = 24  # results; older ones are dropped
 
@@ -56,7 +56,8 @@ class Session:
     aligned: bool = False  # faces were looked for in the picture, because the base takes aligned ones
     in_photo: bool = False  # results are shown, and downloaded, within their photographs
     failed: bool = False  # the message on the page is a run's; any other message outlives the picture that follows it
-    started: bool = False  # the page has loaded; before that, other events have nothing to say
+    started: bool = False  # the page shows what it opened with; before that, other events have nothing to say
+    taken: ToEdit | None = None  # what another tab handed over last, once the page shows it
     ticket: int = 0
     numbered: int = 0
     picture: LabImage | None = None

@@ -43,11 +43,9 @@ class ToTune:
 
 @dataclass(frozen=True, eq=False)
 class ToEdit:
-    """What another tab hands to Edit: an edit's key to choose, or a picture to edit, or the whole request of an earlier result."""
+    """What another tab hands to Edit: the key of the edit to choose. The same edit handed over twice is two of these."""
 
-    edit_key: str = ""
-    image: LabImage | None = None
-    request: dict[str, Any] | None = None
+    edit_key: str
 
 
 @dataclass

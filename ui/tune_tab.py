@@ -183,7 +183,7 @@ class TuneTab:
     def try_it(self, values: Values) -> Updates:
         """Opens Edit with the edit that came of this run."""
         key = f"run/{values[self.seen].id}"
-        return {self.shared.to_edit: ToEdit(edit_key=key), self.shared.tabs: gr.Tabs(selected="edit")}
+        return {self.shared.to_edit: ToEdit(key), self.shared.tabs: gr.Tabs(selected="edit")}
 
     def as_base(self, values: Values) -> Updates:
         """Loads what this run made of the base: from then on every method works on it."""
@@ -210,8 +210,7 @@ class TuneTab:
         self._on(w.save.click, self.asked(self.lab.save_now))
         self._on(w.resume.click, self.asked(self.lab.resume))
         self._on(w.as_base.click, self.as_base)
-        cleared = w.try_it.click(lambda: None, None, shared.to_edit, **QUIET)
-        self._on(cleared.then, self.try_it)  # cleared first, so that the same edit tried twice is a change as well
+        self._on(w.try_it.click, self.try_it)
         self.timer.tick(self.tick, {self.seen, self.watch.progress}, self.watch.outputs(), queue=False, **QUIET)
 
     def _inputs(self) -> set[Any]:

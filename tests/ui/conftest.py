@@ -32,4 +32,5 @@ def lab(tab: EditTab) -> FakeLab:
 def visitor(tab: EditTab, lab: FakeLab) -> Visitor:
     visitor = Visitor(tab)
     visitor.take(visitor.tab.start(visitor.values))
+    visitor.take(visitor.tab.settled(visitor.values))
     return visitor

@@ -122,11 +122,11 @@ def test_a_strength_with_an_opposite_runs_from_minus_to_plus() -> None:
 
 def test_an_edit_from_tune_brings_a_method_that_uses_it(visitor: Visitor, lab: FakeLab) -> None:
     lab.offered.append(entry("told-apart", "", method="egsde", weights="own"))
-    visitor.values[visitor.tab.shared.to_edit] = ToEdit(edit_key="told-apart")
+    visitor.values[visitor.tab.shared.to_edit] = ToEdit("told-apart")
     visitor.take(visitor.tab.handed(visitor.values))
     assert visitor.values[visitor.tab.controls.method] == "egsde" and visitor.values[visitor.tab.controls.edit] == "told-apart"
     lab.offered.append(entry("carried", "", method="sdft"))
-    visitor.values[visitor.tab.shared.to_edit] = ToEdit(edit_key="carried")
+    visitor.values[visitor.tab.shared.to_edit] = ToEdit("carried")
     visitor.take(visitor.tab.handed(visitor.values))
     assert visitor.values[visitor.tab.controls.method] == "sdedit", "the first that takes a tuned base"
 

@@ -16,7 +16,7 @@ from tests.ui.visitor import Visitor
 from ui import edit_face
 from ui.edit_layout import COMPARE, DIFFERENCE, SLIDER
 from ui.edit_tab import EditTab
-from ui.state import LabImage, ToEdit
+from ui.state import ToEdit
 
 
 def test_the_page_starts_with_an_example_an_edit_and_its_settings(visitor: Visitor) -> None:
@@ -206,11 +206,26 @@ def test_views_for_the_keyboard(visitor: Visitor) -> None:
 
 
 def test_what_other_tabs_hand_over(visitor: Visitor) -> None:
-    picture = LabImage("hers", Image.new("RGB", (40, 30), "red"))
-    visitor.values[visitor.tab.shared.to_edit] = ToEdit(edit_key="my-night", image=picture)
+    visitor.values[visitor.tab.shared.to_edit] = ToEdit("my-night")
     visitor.take(visitor.tab.handed(visitor.values))
     assert visitor.values[visitor.tab.controls.edit] == "my-night"
-    assert visitor.session.picture is picture
+
+
+def test_an_opening_tab_says_nothing_of_controls_that_are_being_written(tab: EditTab) -> None:
+    """The browser selects the tab while it loads and when an edit is handed over; its answer could come after the one that counts."""
+    visitor = Visitor(tab)
+    c, to_edit = tab.controls, tab.shared.to_edit
+    visitor.take(tab.start(visitor.values))
+    assert c.edit not in tab.opened(visitor.values), "it has not been told yet that the page shows the start"
+    visitor.take(tab.settled(visitor.values))
+    assert c.edit in tab.opened(visitor.values)
+    visitor.values[to_edit] = ToEdit("my-night")
+    gone = visitor.values | {c.edit: "run/deleted"}
+    assert c.edit not in tab.opened(gone)
+    visitor.take(tab.handed(gone))
+    assert c.edit not in tab.opened(gone), "these values are older than what was handed over"
+    visitor.take(tab.settled(visitor.values))
+    assert "value" not in tab.opened(visitor.values)[c.edit] and visitor.values[c.edit] == "my-night"
 
 
 def test_without_any_edit_the_button_offers_to_train(tab: EditTab, lab: FakeLab) -> None:
