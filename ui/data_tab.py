@@ -21,6 +21,8 @@ PURPOSE = {
     "one_shot": "One picture of the target, where there is only one.",
 }
 NONE = ""  # no domain is chosen to add examples of
+# What shows the sets is worked out one after the other, so that no answer comes after a newer one. Looking for faces is not part of it.
+IN_ORDER: dict[str, Any] = {"concurrency_id": "data", "concurrency_limit": 1}
 Updates = dict[Any, Any]
 
 
@@ -112,7 +114,11 @@ class DataTab:
         """Looks for faces image by image; the table tells each one as soon as it is known."""
         while sets.look_for_faces():
             yield {self.report: report_html(sets)}
-        yield {panel.gallery: sets.thumbnails(key) for key, panel in self.panels.items()} | {self.report: report_html(sets)}
+        yield {self.report: gr.skip()}
+
+    def with_faces(self, sets: DataSets) -> Updates:
+        """Every set as it is by now, with its faces: images may have come or gone while they were looked for."""
+        return {panel.gallery: sets.thumbnails(key) for key, panel in self.panels.items()} | {self.report: report_html(sets)}
 
     def wire(self) -> None:
         """Every event of the tab."""
@@ -120,15 +126,17 @@ class DataTab:
             outputs = [*panel.outputs(), self.states[key], self.report]
             self._changed(panel.drop.upload, self.upload(key), [self.sets, panel.drop], outputs)
             self._changed(panel.examples.select, self.add_examples(key), [self.sets, panel.examples], outputs)
-            panel.remove.click(self.remove_one(key), [self.sets, panel.chosen], outputs, **QUIET)
-            panel.clear.click(self.remove_all(key), self.sets, outputs, **QUIET)
+            panel.remove.click(self.remove_one(key), [self.sets, panel.chosen], outputs, **QUIET, **IN_ORDER)
+            panel.clear.click(self.remove_all(key), self.sets, outputs, **QUIET, **IN_ORDER)
             panel.gallery.select(_choose, None, [panel.chosen, panel.remove], queue=False, **QUIET)
 
     def _changed(self, event: Callable[..., Any], handler: Callable[..., Updates], inputs: list[Any], outputs: list[Any]) -> None:
         """The images stand on the page first; their faces are found after."""
         galleries = [panel.gallery for panel in self.panels.values()]
-        shown = event(handler, inputs, outputs, show_progress="minimal", show_progress_on=[self.report], api_visibility="private")
-        shown.then(self.faces, self.sets, [*galleries, self.report], **QUIET)
+        told = {**QUIET, "show_progress": "minimal", "show_progress_on": [self.report]}
+        shown = event(handler, inputs, outputs, trigger_mode="multiple", **told, **IN_ORDER)
+        looked = shown.then(self.faces, self.sets, self.report, trigger_mode="always_last", **QUIET)
+        looked.then(self.with_faces, self.sets, [*galleries, self.report], trigger_mode="always_last", **QUIET, **IN_ORDER)
 
 
 def _choose(event: gr.SelectData) -> tuple[int, Any]:
