@@ -21,12 +21,11 @@ from torch import Tensor
 from core.models.judge import Judge, JudgeNetwork, load_judge, save_judge
 from core.pretrain import common
 from core.pretrain.judge_data import judge_batch, spoiled
-from core.pretrain.pairs import paired_set, toggled
+from core.pretrain.pairs import PORTRAITS, PORTRAITS_SEED, paired_set, toggled
 from core.worlds import portraits as world
 
 TITLE = "Portraits judge"
 PURPOSE = "Names the domain of a portrait, or none of them, and reads six attributes: an independent judge of edits, never trained against."
-PORTRAITS, PORTRAITS_SEED = 2_400, 101  # those of CLIP's recipe, so that they are drawn once for both
 UNSEEN_SEED = 900_007
 WIDTH = 24
 

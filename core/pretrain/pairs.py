@@ -12,7 +12,7 @@ from torch import Tensor
 from core.pretrain.dataset import rendered
 from core.worlds import portraits as world
 
-PORTRAITS, PORTRAITS_SEED = 2400, 101  # those that CLIP learns from
+PORTRAITS, PORTRAITS_SEED = 2400, 101  # those that CLIP and the judge learn from, so that they are drawn once
 
 
 def toggled(portraits: world.Portraits, seed: int) -> tuple[world.Portraits, Tensor]:
