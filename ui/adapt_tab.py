@@ -20,7 +20,7 @@ from ui.adapt_report import ReportStep
 from ui.adapt_run import RunStep
 from ui.adapt_set import SetStep
 from ui.edit_show import alert
-from ui.events import QUIET, timer_of
+from ui.events import QUIET, timer_of, while_busy
 from ui.job_line import JobLine
 from ui.rail import TELL_STEP, rail_html
 from ui.state import SESSION_SECONDS, Shared
@@ -207,7 +207,7 @@ class AdaptTab:
         self._on(audit.ask.click, self.with_chain(audit.start), {audit.prompts}, concurrency_limit=1)
         self._jobs(audit.line)
         for part in audit.form.outputs():
-            self._on(part.release, self.with_chain(audit.move), audit.form.inputs(), trigger_mode="always_last")
+            self._on(part.release, self.with_chain(audit.move), audit.form.inputs())
         self._on(r.next.click, self.opens("classifier"))
 
     def _lines(self) -> list[JobLine]:
@@ -228,4 +228,4 @@ class AdaptTab:
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Any], more: set[Any] = frozenset(), **options: Any) -> Any:
         """more: what the handler reads besides."""
-        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **options)
+        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **while_busy(event) | options)

@@ -12,7 +12,7 @@ from core.jobs.sets import SetEntry, SetShelf
 from core.types import ShiftlabError
 from ui.adapt_set_show import reading_html, set_html
 from ui.edit_show import alert
-from ui.events import QUIET, timer_of
+from ui.events import QUIET, timer_of, while_busy
 from ui.read_again import again_button, again_update
 from ui.state import SESSION_SECONDS, Shared
 
@@ -116,4 +116,4 @@ class LabelledCard:
     def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], **options: Any) -> None:
         card = [self.drop, self.pick, self.label, self.to_adapt, self.card, self.told, self.again]
         inputs = {self.shown, self.drop, self.pick, self.label}
-        event(handler, inputs, [*card, self.shared.to_adapt, self.shared.tabs], **QUIET, **options)
+        event(handler, inputs, [*card, self.shared.to_adapt, self.shared.tabs], **QUIET, **while_busy(event) | options)

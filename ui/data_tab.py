@@ -128,7 +128,7 @@ class DataTab:
             self._changed(panel.examples.select, self.add_examples(key), [self.sets, panel.examples], outputs)
             panel.remove.click(self.remove_one(key), [self.sets, panel.chosen], outputs, **QUIET, **IN_ORDER)
             panel.clear.click(self.remove_all(key), self.sets, outputs, **QUIET, **IN_ORDER)
-            panel.gallery.select(_choose, None, [panel.chosen, panel.remove], queue=False, **QUIET)
+            panel.gallery.select(_choose, None, [panel.chosen, panel.remove], queue=False, trigger_mode="multiple", **QUIET)
 
     def _changed(self, event: Callable[..., Any], handler: Callable[..., Updates], inputs: list[Any], outputs: list[Any]) -> None:
         """The images stand on the page first; their faces are found after."""

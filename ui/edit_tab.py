@@ -21,7 +21,7 @@ from ui.edit_layout import COMPARE, build_layout
 from ui.edit_run import Runner
 from ui.edit_show import Updates, alert, empty_html, merged, result_updates
 from ui.edit_strengths import FIELD
-from ui.events import QUIET
+from ui.events import QUIET, while_busy
 from ui.prompts import load_presets
 from ui.requests import recall
 from ui.session import Session
@@ -166,11 +166,11 @@ class EditTab:
         for prompt in (c.reference, c.target):
             self._on(prompt.change, choose.write_prompts, trigger_mode=LAST)  # `input` misses a paste
             self._run(prompt.submit, run.press, run.full)
-        self._on(shared.tab["edit"].select, self.opened, {shared.to_edit}, trigger_mode=LAST)
+        self._on(shared.tab["edit"].select, self.opened, {shared.to_edit})
         self._then_run(self._on(shared.to_edit.change, self.handed, {shared.to_edit}), opening=True)
         self._run(c.go.click, run.press, run.full)
         self._wire_live()
-        self._on(r.view.input, self.look, trigger_mode=LAST)
+        self._on(r.view.input, self.look)
         self._on(r.in_photo.input, self.choose_whole, {r.in_photo})
         self._on(r.gallery.select, self.choose_shot, {r.click})
         c.strengths.click(self._never_silent(run.strip), self._inputs(), self._run_outputs(), **QUIET, **SLOW)
@@ -199,7 +199,7 @@ class EditTab:
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Any], more: set[Component] = frozenset(), **options: Any) -> Any:
         """A quick handler."""
-        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **options)
+        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **while_busy(event) | options)
 
     def _run(self, event: Callable[..., Any], first: Callable[..., Any], second: Callable[..., Any], mode: str = LAST) -> Any:
         """The coarse picture, then the full one."""
@@ -224,6 +224,7 @@ class EditTab:
         """After something was chosen: edit, where "Live" is on or the page, just opened, must not stay empty."""
         run, c = self.runner, self.controls
         shown = [self.canvases.strokes, self.canvases.mask, c.message]
-        event = event.then(self.settled if opening else self.draw_on, {self.session, c.method, self.shared.to_edit}, shown, **QUIET)
+        draw = self.settled if opening else self.draw_on
+        event = event.then(draw, {self.session, c.method, self.shared.to_edit}, shown, trigger_mode="multiple", **QUIET)
         pair = (run.coarse, run.full) if opening else (run.live_coarse, run.live_full)
         return self._run(event.then, *pair, mode="multiple")

@@ -16,6 +16,18 @@ from ui.state import Shared
 QUIET: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
 
 
+def while_busy(event: Any) -> dict[str, Any]:
+    """What becomes of an event that comes while the one before it is still answered: `trigger_mode`, by the event's kind.
+
+    Gradio's default drops it, which suits buttons and clocks. A choice that is dropped leaves a page that shows one thing and means
+    another: handlers that read values run once more with the newest; those that are told what was clicked, or given a file, run for each.
+    """
+    kind = getattr(event, "event_name", "then")  # what follows an event has no name of its own
+    if kind in ("input", "release") or isinstance(getattr(event, "__self__", None), gr.Tab):
+        return {"trigger_mode": "always_last"}
+    return {"trigger_mode": "multiple"} if kind in ("select", "upload", "then") else {}
+
+
 def timer_of(shared: Shared, key: str, seconds: float) -> gr.Timer:
     """A timer of the tab `key`, made inside it. It ticks while that tab is shown, however it came to be."""
     timer = gr.Timer(seconds, active=False)

@@ -15,7 +15,7 @@ from core.models.files import inspect
 from core.models.zoo import entry_of, find, installed, zoo
 from core.types import ShiftlabError
 from ui.edit_show import alert
-from ui.events import QUIET, timer_of
+from ui.events import QUIET, timer_of, while_busy
 from ui.models_bring import AS_EDIT, AS_FILE, Bring, build_bring, chosen_path, offered
 from ui.models_more import More, build_more, measured
 from ui.models_show import facts_html, lines, list_html, loaded_html
@@ -189,4 +189,4 @@ class ModelsTab:
     def _on(self, event: Callable[..., Any], handler: Callable[..., Updates | Iterator[Updates]], **options: Any) -> Any:
         outputs = [self.loaded, self.list, self.message, *self.bring.outputs()]
         inputs = {self.looking, self.more.reference, self.more.people, self.more.align, *self.bring.inputs()}
-        return event(handler, inputs, outputs, **QUIET, **options)
+        return event(handler, inputs, outputs, **QUIET, **while_busy(event) | options)

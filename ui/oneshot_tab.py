@@ -13,7 +13,7 @@ from core.jobs.oneshot import OneShotShelf
 from core.jobs.scenes import scenes_of_home
 from core.types import ShiftlabError
 from ui.edit_show import alert
-from ui.events import QUIET, timer_of
+from ui.events import QUIET, timer_of, while_busy
 from ui.job_line import JobLine
 from ui.oneshot_chain import Chain, Seen, Shelves, Updates, Values, chain_of
 from ui.oneshot_generate import GenerateStep
@@ -153,8 +153,8 @@ class OneShotTab:
         s = self.generate
         self._on(s.picker.part.input, self.doing(s.picker.choose), {s.picker.part})
         self._on(s.classes.input, self.doing(s.choose_classes), {s.classes, s.each})
-        self._on(s.each.input, self.doing(s.choose_each), {s.each, s.table}, trigger_mode="always_last")
-        self._on(s.table.input, self.doing(s.count), {s.table}, trigger_mode="always_last")
+        self._on(s.each.input, self.doing(s.choose_each), {s.each, s.table})
+        self._on(s.table.input, self.doing(s.count), {s.table})
         self._on(s.start_button.click, self.with_chain(s.start), s.inputs(), concurrency_limit=1)
         self._on(s.run.input, self.with_chain(s.choose_run), {s.run})
         self._on(s.more.click, self.doing(s.show_more))
@@ -194,4 +194,4 @@ class OneShotTab:
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Any], more: set[Any] = frozenset(), **options: Any) -> Any:
         """more: what the handler reads besides."""
-        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **options)
+        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **while_busy(event) | options)

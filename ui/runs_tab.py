@@ -12,7 +12,7 @@ import gradio as gr
 from core.jobs.export import export_run
 from core.types import ShiftlabError
 from ui.edit_show import alert
-from ui.events import QUIET, timer_of
+from ui.events import QUIET, timer_of, while_busy
 from ui.plots import loss_figure
 from ui.runs_show import ALL, NO_MATCH, NO_RUNS, STATE_CHOICES, compare_html, list_html, matching, run_html
 from ui.state import SESSION_SECONDS, Shared, ToEdit
@@ -187,8 +187,8 @@ class RunsTab:
     def wire(self) -> None:
         """Every event of the tab."""
         for event in (self.shared.tab["runs"].select, self.words.input, self.state.input, self.against.input):
-            self._on(event, self.refresh, trigger_mode="always_last")
-        self._on(self.list.click, self.choose)
+            self._on(event, self.refresh)
+        self._on(self.list.click, self.choose, trigger_mode="multiple")
         self._on(self.delete.click, self.ask_to_delete)
         self._on(self.keep.click, self.keep_it)
         self._on(self.sure.click, self.delete_it)
@@ -202,4 +202,4 @@ class RunsTab:
         inputs = {self.looking, self.words, self.state, self.against}
         outputs = [self.list, self.message, self.card, self.against, self.cancel, self.resume, self.try_it, self.as_base, self.export]
         outputs += [self.delete, self.confirm, self.detail, self.curves, self.plot, self.shared.to_edit, self.shared.tabs]
-        return event(handler, inputs, outputs, **QUIET, **options)
+        return event(handler, inputs, outputs, **QUIET, **while_busy(event) | options)

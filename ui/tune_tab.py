@@ -14,7 +14,7 @@ import gradio as gr
 
 from core.types import ShiftlabError
 from ui.edit_show import alert
-from ui.events import QUIET, timer_of
+from ui.events import QUIET, timer_of, while_busy
 from ui.methods import about
 from ui.plots import loss_figure
 from ui.state import SESSION_SECONDS, Shared, ToEdit
@@ -225,7 +225,7 @@ class TuneTab:
         return [*plain, *forms, *columns, *self.watch.outputs(), shared.to_edit, shared.tabs]
 
     def _on(self, event: Callable[..., Any], handler: Callable[..., Updates], more: set[Any] = frozenset(), **options: Any) -> Any:
-        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **options)
+        return event(handler, self._inputs() | more, self._outputs(), **QUIET, **while_busy(event) | options)
 
     def _estimate(self, event: Callable[..., Any], mode: str = "always_last") -> Any:
         return event(self.estimate, self._inputs(), self.controls.estimate, trigger_mode=mode, **QUIET)
