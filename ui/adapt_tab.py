@@ -23,7 +23,7 @@ from ui.edit_show import alert
 from ui.events import QUIET, timer_of, while_busy
 from ui.job_line import JobLine
 from ui.rail import TELL_STEP, rail_html
-from ui.state import SESSION_SECONDS, Shared
+from ui.state import Shared
 
 POLL_SECONDS = 1.0
 Values = Mapping[Any, Any]
@@ -40,7 +40,7 @@ class AdaptTab:
     def __init__(self, lab: Any, shared: Shared) -> None:
         self.lab, self.shared = lab, shared
         self.shelf = shelf_of(lab.home / "sets")
-        self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
+        self.seen = gr.State(Seen())
         self.timer = timer_of(shared, "adapt", POLL_SECONDS)
         self.rail = gr.HTML(rail_html(stages(Chain(), ""), "set", TITLES), js_on_load=TELL_STEP, elem_id="adapt-rail", elem_classes="plain")
         self.message = gr.HTML("", elem_id="adapt-message")

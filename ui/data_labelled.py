@@ -14,7 +14,7 @@ from ui.adapt_set_show import reading_html, set_html
 from ui.edit_show import alert
 from ui.events import QUIET, timer_of, while_busy
 from ui.read_again import again_button, again_update
-from ui.state import SESSION_SECONDS, Shared
+from ui.state import Shared
 
 POLL_SECONDS = 1.0
 PURPOSE = "Pictures with labels, for Adapt: a ZIP of class folders, with a metadata.csv, or with CelebA's attribute list."
@@ -27,7 +27,7 @@ class LabelledCard:
 
     def __init__(self, shelf: SetShelf, shared: Shared) -> None:
         self.shelf, self.shared = shelf, shared
-        self.shown = gr.State({}, time_to_live=SESSION_SECONDS)
+        self.shown = gr.State({})
         self.timer = timer_of(shared, "data", POLL_SECONDS)
         with gr.Row(elem_classes="sets labelled-sets"):
             with gr.Column(elem_classes="card set", min_width=280, scale=1):

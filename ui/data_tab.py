@@ -13,7 +13,7 @@ from core.jobs.sets import shelf_of
 from ui.data_labelled import LabelledCard
 from ui.data_sets import KEPT_IMAGES, SETS, DataSets, example_files, report_html
 from ui.events import QUIET
-from ui.state import SESSION_SECONDS, Shared
+from ui.state import Shared
 
 PURPOSE = {
     "source": "What you want to carry across. Edit shows them first; Tune can learn from them.",
@@ -53,7 +53,7 @@ class DataTab:
 
     def __init__(self, shared: Shared) -> None:
         self.states = {key: getattr(shared, key) for key in SETS}
-        self.sets = gr.State(DataSets(), time_to_live=SESSION_SECONDS)
+        self.sets = gr.State(DataSets())
         with gr.Row(elem_classes="sets", equal_height=True):
             self.panels = {key: _panel(key, title) for key, title in SETS.items()}
         self.report = gr.HTML(report_html(DataSets()), elem_id="data-report")

@@ -15,7 +15,6 @@ from ui.edit_strengths import PICTURES as STRIP
 from ui.forms import Form, build_form
 from ui.methods import line_html
 from ui.session import Session
-from ui.state import SESSION_SECONDS
 
 SLIDER, BEFORE, AFTER, DIFFERENCE, SIDE = "Slider", "Before", "After", "Difference", "Side by side"
 VIEWS = (SLIDER, BEFORE, AFTER, DIFFERENCE, SIDE)
@@ -84,7 +83,7 @@ class Results:
 
 def build_layout(lab: Any, presets: list[str]) -> tuple[gr.State, Controls, Canvases, Results]:
     """The session's state and both columns, inside the open tab."""
-    session = gr.State(Session(), time_to_live=SESSION_SECONDS)
+    session = gr.State(Session())
     with gr.Row(elem_classes="workbench"):
         with gr.Column(scale=0, min_width=300, elem_classes="controls"):
             controls = _controls(lab, presets)

@@ -19,7 +19,7 @@ from ui.events import QUIET, timer_of, while_busy
 from ui.models_bring import AS_EDIT, AS_FILE, Bring, build_bring, chosen_path, offered
 from ui.models_more import More, build_more, measured
 from ui.models_show import facts_html, lines, list_html, loaded_html
-from ui.state import SESSION_SECONDS, Shared
+from ui.state import Shared
 from ui.tuned_base import switched_html
 
 POLL_SECONDS = 1.0
@@ -56,7 +56,7 @@ class ModelsTab:
 
     def __init__(self, lab: Any, shared: Shared) -> None:
         self.lab, self.shared = lab, shared
-        self.looking = gr.State(Looking(), time_to_live=SESSION_SECONDS)
+        self.looking = gr.State(Looking())
         self.timer = timer_of(shared, "models", POLL_SECONDS)
         self.loaded = gr.HTML("", elem_id="models-loaded")
         self.message = gr.HTML("", elem_id="models-message")

@@ -22,7 +22,7 @@ from ui.oneshot_personalise import PersonaliseStep
 from ui.oneshot_rail import TITLES, stages
 from ui.oneshot_segment import SegmentStep
 from ui.rail import TELL_STEP, rail_html
-from ui.state import SESSION_SECONDS, Shared
+from ui.state import Shared
 
 POLL_SECONDS = 1.0
 
@@ -38,7 +38,7 @@ class OneShotTab:
     def __init__(self, lab: Any, shared: Shared) -> None:
         self.lab, self.shared = lab, shared
         self.shelves = Shelves(OneShotShelf(lab.home / "oneshot"), scenes_of_home(lab.home))
-        self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
+        self.seen = gr.State(Seen())
         self.timer = timer_of(shared, "oneshot", POLL_SECONDS)
         rail = rail_html(stages(Chain()), "image", TITLES)
         self.rail = gr.HTML(rail, js_on_load=TELL_STEP, elem_id="oneshot-rail", elem_classes="plain four")

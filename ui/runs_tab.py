@@ -15,7 +15,7 @@ from ui.edit_show import alert
 from ui.events import QUIET, timer_of, while_busy
 from ui.plots import loss_figure
 from ui.runs_show import ALL, NO_MATCH, NO_RUNS, STATE_CHOICES, compare_html, list_html, matching, run_html
-from ui.state import SESSION_SECONDS, Shared, ToEdit
+from ui.state import Shared, ToEdit
 from ui.told import Told, Updates, Values
 from ui.tune_watch import age
 from ui.tuned_base import makes_base, use_as_base
@@ -48,7 +48,7 @@ class RunsTab:
 
     def __init__(self, lab: Any, shared: Shared) -> None:
         self.lab, self.shared = lab, shared
-        self.looking = gr.State(Looking(), time_to_live=SESSION_SECONDS)
+        self.looking = gr.State(Looking())
         self.timer = timer_of(shared, "runs", POLL_SECONDS)
         with gr.Row(elem_classes="workbench runs-bench"):
             with gr.Column(scale=0, min_width=300, elem_classes="controls"):

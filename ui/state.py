@@ -1,7 +1,8 @@
 """The few things that tabs share: the images of the Data tab, and what one tab hands to another.
 
 Everything here is per browser session (`gr.State`). A tab listens with `shared.source.change(...)`, and hands over by returning a new
-value for one of the states together with `gr.Tabs(selected="tune")` for `shared.tabs`.
+value for one of the states together with `gr.Tabs(selected="tune")` for `shared.tabs`. No state has a time to live, which Gradio counts
+from the last change and which would empty a page that is still open; `ui.page` sees to it that they go with their tab.
 
 What lies in a state is compared by identity (`eq=False`): Gradio hashes it to see a change, and pictures and dicts have no hash.
 """
@@ -15,8 +16,6 @@ import gradio as gr
 from PIL import Image
 
 from core.data.frame import Frame
-
-SESSION_SECONDS = 4 * 3600  # a closed tab's images are dropped after this long
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +65,4 @@ class Shared:
 
 def create_shared(page: gr.Blocks) -> Shared:
     """The shared states, made inside the page's context."""
-
-    def images() -> gr.State:
-        return gr.State([], time_to_live=SESSION_SECONDS)
-
-    def hand_over() -> gr.State:
-        return gr.State(None, time_to_live=SESSION_SECONDS)
-
-    return Shared(page, images(), images(), images(), hand_over(), hand_over(), hand_over())
+    return Shared(page, gr.State([]), gr.State([]), gr.State([]), gr.State(None), gr.State(None), gr.State(None))

@@ -17,7 +17,7 @@ from ui.edit_show import alert
 from ui.events import QUIET, timer_of, while_busy
 from ui.methods import about
 from ui.plots import loss_figure
-from ui.state import SESSION_SECONDS, Shared, ToEdit
+from ui.state import Shared, ToEdit
 from ui.tune_choose import TuneChooser
 from ui.tune_curve import METHOD as CURVE_METHOD
 from ui.tune_curve import CurveEvents
@@ -59,7 +59,7 @@ class TuneTab:
         form = self.controls.forms.get(CURVE_METHOD)
         self.curve = CurveEvents(lab, curve, form) if form else None
         self.chooser = TuneChooser(lab, shared, self.controls)
-        self.seen = gr.State(Seen(), time_to_live=SESSION_SECONDS)
+        self.seen = gr.State(Seen())
         self.timer = timer_of(shared, "tune", POLL_SECONDS)
 
     # --- the left column ----------------------------------------------------------------------------------------------------------
