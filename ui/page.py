@@ -29,15 +29,7 @@ def build_page(lab: Any) -> gr.Blocks:
                 with gr.Tab(title, id=key, elem_id=f"tab-{key}") as shared.tab[key]:
                     tab.build(lab, shared)
         switch_timers(shared)
-        _forget_with_the_tab(page)
     return page
-
-
-def _forget_with_the_tab(page: gr.Blocks) -> None:
-    """Gradio drops a state an hour after its tab was closed, if an event ever gave it: what changes in place is given once, as it is."""
-    given = {output for event in page.fns.values() for output in event.outputs}
-    in_place = [block for block in page.blocks.values() if isinstance(block, gr.State) and block not in given]
-    page.load(lambda *states: states, in_place, in_place, queue=False, **QUIET)
 
 
 def _status(lab: Any) -> None:

@@ -2,7 +2,7 @@
 
 Everything here is per browser session (`gr.State`). A tab listens with `shared.source.change(...)`, and hands over by returning a new
 value for one of the states together with `gr.Tabs(selected="tune")` for `shared.tabs`. No state has a time to live, which Gradio counts
-from the last change and which would empty a page that is still open; `ui.page` sees to it that they go with their tab.
+from the last change and which would empty a page that is still open.
 
 What lies in a state is compared by identity (`eq=False`): Gradio hashes it to see a change, and pictures and dicts have no hash.
 """
