@@ -8,16 +8,15 @@ The slider moves by one notch at a time on the example that the page opens with,
 
 from __future__ import annotations
 
-import argparse
-import shutil
 import time
 from statistics import median
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-MOVES, PATIENCE_S, LOOK_EVERY_MS = 5, 120.0, 20
+from benchmarks.opened_page import HISTORY, PATIENCE_S, address, blank_page, open_lab
+
+MOVES, LOOK_EVERY_MS = 5, 20
 PICTURES = "() => [...document.querySelectorAll('[id*=edit] img')].map(image => image.src).join(' ')"
-HISTORY = "#edit-history .thumbnail-item"  # gets an entry once the full picture is there
 
 
 def moved(page: Page) -> tuple[float, float]:
@@ -38,21 +37,15 @@ def moved(page: Page) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("address", nargs="?", default="http://127.0.0.1:7860", help="of the lab that runs")
-    options = parser.parse_args()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium") or None, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
+    lab = address(__doc__)
+    with blank_page() as page:
         began = time.perf_counter()
-        page.goto(options.address)
-        page.wait_for_selector(HISTORY, timeout=1000 * PATIENCE_S)
+        open_lab(page, lab)
         print(f"from the address to the first full result: {time.perf_counter() - began:.2f} s")
         page.wait_for_timeout(2000)  # what the page still does after its first result is not the slider's
         times = [moved(page) for _ in range(MOVES)]
         for name, values in zip(("first picture", "full picture"), zip(*times, strict=True), strict=True):
             print(f"{name}: {median(values):.2f} s (median of {MOVES}; {min(values):.2f} to {max(values):.2f})")
-        browser.close()
 
 
 if __name__ == "__main__":

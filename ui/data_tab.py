@@ -12,7 +12,7 @@ import gradio as gr
 from core.jobs.sets import shelf_of
 from ui.data_labelled import LabelledCard
 from ui.data_sets import KEPT_IMAGES, SETS, DataSets, example_files, report_html
-from ui.events import QUIET
+from ui.events import QUIET, while_busy
 from ui.state import Shared
 
 PURPOSE = {
@@ -134,7 +134,7 @@ class DataTab:
         """The images stand on the page first; their faces are found after."""
         galleries = [panel.gallery for panel in self.panels.values()]
         told = {**QUIET, "show_progress": "minimal", "show_progress_on": [self.report]}
-        shown = event(handler, inputs, outputs, trigger_mode="multiple", **told, **IN_ORDER)
+        shown = event(handler, inputs, outputs, **told, **while_busy(event), **IN_ORDER)
         looked = shown.then(self.faces, self.sets, self.report, trigger_mode="always_last", **QUIET)
         looked.then(self.with_faces, self.sets, [*galleries, self.report], trigger_mode="always_last", **QUIET, **IN_ORDER)
 
