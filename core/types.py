@@ -196,7 +196,7 @@ class Context:
     base: Any
     clip: Any = None
     identity: Any = None
-    perceptual: Any = None  # images, images -> (B,) distances: LPIPS, with the extractor's name in `.name`
+    perceptual: Any = None  # images, images -> (B,) distances: LPIPS, with the extractor's name in `.name` and `.full_name`
     store: Any = None  # TrajectoryStore
     measured: Any = None  # MeasuredStore
     text_to_image: Callable[[], Any] = _no_text_to_image

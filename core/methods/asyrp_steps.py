@@ -65,7 +65,7 @@ class Curves:
         """Yields "measure" events where the curve is not known yet, and returns it. Raises ShiftlabError without a perceptual distance."""
         if context.perceptual is None:
             raise ShiftlabError("Nothing is loaded that t_edit and t_boost could be measured with. Set both, or load an identity encoder.")
-        key = (context.base.fingerprint, context.perceptual.name)
+        key = (context.base.fingerprint, context.perceptual.full_name)
         with self._lock:
             known = self._curves.get(key)
         if known is not None:

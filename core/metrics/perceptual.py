@@ -31,11 +31,14 @@ FACENET_LAYERS = ("maxpool_3a", "repeat_1", "repeat_2", "repeat_3")  # the last 
 
 
 class Perceptual:
-    """images, images → `(B,)` distances in [0, 4], 0 for equal images; differentiable. `name` names the extractor."""
+    """images, images → `(B,)` distances in [0, 4], 0 for equal images; differentiable.
 
-    def __init__(self, features: Features, name: str) -> None:
+    name: the extractor's, for people. full_name: with its weights' fingerprint, for what is kept longer than an encoder stays the same.
+    """
+
+    def __init__(self, features: Features, name: str, full_name: str | None = None) -> None:
         self.features = features
-        self.name = name
+        self.name, self.full_name = name, full_name or name
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         pairs = zip(self.features(a), self.features(b), strict=True)
@@ -79,7 +82,8 @@ def perceptual_of_identity(identity: Identity) -> Perceptual:
                 return list(_of_facenet(whole.model, whole.preprocess(x)))
             return whole.model.forward_intermediates(whole.preprocess(x), intermediates_only=True)
 
-    return Perceptual(features, f"perceptual distance ({identity.name})")
+    name, full_name = (f"perceptual distance ({of})" for of in (identity.name, f"{identity.name} {identity.fingerprint}"))
+    return Perceptual(features, name, full_name)
 
 
 def _of_facenet(model: InceptionResnetV1, x: Tensor) -> Iterator[Tensor]:
@@ -95,7 +99,7 @@ def _of_facenet(model: InceptionResnetV1, x: Tensor) -> Iterator[Tensor]:
 class Lpips:
     """LPIPS with AlexNet and the learned weights of its paper, one number an image."""
 
-    name = "LPIPS (AlexNet)"
+    name = full_name = "LPIPS (AlexNet)"
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.network = LearnedPerceptualImagePatchSimilarity(net_type="alex").net.to(device).eval().requires_grad_(False)

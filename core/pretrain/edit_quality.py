@@ -106,7 +106,7 @@ def main() -> None:
         print(row, flush=True)
     command = f"python -m core.pretrain.edit_quality --count {options.count} --steps {options.steps}"
     table = pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3f")
-    note = f"{options.count} unseen portraits an edit, {options.steps} generation steps; perceptual: {context.perceptual.name}"
+    note = f"{options.count} unseen portraits an edit, {options.steps} generation steps; perceptual: {context.perceptual.full_name}"
     options.out.write_text(f"# What the shipped edits do\n\n`{command}`: {note}.\n\n{table}\n")
 
 

@@ -147,8 +147,8 @@ def report(rows: dict[str, list[dict[str, float]]], measure: Measure, options: a
 with 95 % confidence intervals over the seeds.
 
 FID and KID here are the Fréchet and kernel distances in the {measure.extractor.name}: to true limited pictures that nothing was trained
-on, and ("to all") to pictures of everybody. LPIPS to source is the {measure.perceptual.name} between a sample and the source model's from
-the same noise. The shares of glasses, smiles and hats, which the limited set lacks, are the judge's.
+on, and ("to all") to pictures of everybody. LPIPS to source is the {measure.perceptual.full_name} between a sample and the source model's
+from the same noise. The shares of glasses, smiles and hats, which the limited set lacks, are the judge's.
 
 {table_of(rows)}
 """

@@ -96,8 +96,8 @@ def report(rows: dict[str, list[dict[str, float]]], measure: Measure, options: a
 {", ".join(map(str, options.seeds))}; {options.count} free samples each, DDIM-{options.sample_steps}, from the same noise for all; means
 with 95 % confidence intervals over the seeds.
 
-LPIPS here is the {measure.perceptual.name}, FID the Fréchet distance in the {measure.extractor.name} to true pictures of other people. More
-intra-LPIPS is more variety; what is near 0 in nearest-LPIPS copies.
+LPIPS here is the {measure.perceptual.full_name}, FID the Fréchet distance in the {measure.extractor.name} to true pictures of other people.
+More intra-LPIPS is more variety; what is near 0 in nearest-LPIPS copies.
 
 {table_of(rows)}
 """

@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
     table = pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3f")
     note = (
         f"{options.count} unseen portraits towards {options.domain}, from t = {options.return_step} in {options.steps} steps; EGSDE's "
-        f"classifier tells {classifier.card.metrics['accuracy_t300']:.1%} right at t = 300. LPIPS: {context.perceptual.name}; "
+        f"classifier tells {classifier.card.metrics['accuracy_t300']:.1%} right at t = 300. LPIPS: {context.perceptual.full_name}; "
         f"FID and KID: {extractor.name}"
     )
     out = options.out or Path(f"benchmarks/translation_{options.domain}.md")

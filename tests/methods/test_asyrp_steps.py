@@ -1,10 +1,14 @@
 """t_edit and t_boost: read from a curve as the paper says, measured once for each base, and what is said where they cannot be."""
 
+import copy
+
 import pytest
 import torch
 
 from core.data.measured import MeasuredStore
 from core.methods.asyrp_steps import LPIPS_OF_NOISE, Curves, PerceptualCurve, prompt_similarity
+from core.metrics.perceptual import perceptual_of_identity
+from core.models.identity import Identity
 from core.types import ShiftlabError
 from tests.methods.conftest import SHORT, short_curve
 from tests.tiny import drained
@@ -60,6 +64,19 @@ def test_another_base_has_another_curve(context):
     _, first = drained(curves.of(context))
     context.base = context.base.tuned({name: value * 1.1 for name, value in context.base.state_dict().items()})
     assert drained(curves.of(context))[1] != first
+
+
+def test_another_encoder_of_the_same_name_has_another_curve(context, tmp_path):
+    context.measured = MeasuredStore(tmp_path)
+    _, first = drained(Curves().of(context))
+    network = copy.deepcopy(context.identity.model)
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.add_(0.1 * torch.randn(weights.shape, generator=torch.Generator().manual_seed(0)))
+    newer = Identity(network, name=context.identity.name, image_size=context.identity.image_size)
+    context.perceptual = perceptual_of_identity(newer)
+    events, second = drained(Curves().of(context))
+    assert events and second.extractor == first.extractor and second.predicted != first.predicted
 
 
 def test_the_similarity_of_prompts_is_a_cosine_and_never_negative(context):

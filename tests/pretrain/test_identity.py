@@ -55,6 +55,16 @@ def test_trained_measured_and_read_again(tiny, tmp_path, monkeypatch):
     assert encoder.embed(torch.zeros(2, 3, 64, 64)).norm(dim=1).allclose(torch.ones(2))
 
 
+def test_begins_with_the_weights_of_an_encoder_that_is_there(tiny, tmp_path):
+    torch.manual_seed(0)
+    network = recipe.Embedder().folded()
+    recipe.export(network, tmp_path / "encoder", {})
+    people = recipe.People(tmp_path / "cache", count=2)
+    training = recipe.IdentityTraining(people, 2, 1e-3, torch.device("cpu"), tmp_path / "encoder")
+    for name, weights in network.half().float().state_dict().items():
+        torch.testing.assert_close(training.model.network.state_dict()[name], weights)
+
+
 def test_measured_on_unseen_people(tiny):
     torch.manual_seed(0)
     facts = recipe.measure(recipe.Identity(recipe.Embedder().folded(), name="untrained", image_size=64), people=5)
