@@ -31,7 +31,8 @@ def identity_html(score: float | None, identity: Any) -> str:
     said = "nearer to the same person" if place >= 50 else "nearer to another person"
     return (
         '<div class="identity" role="meter" '
-        f'aria-label="Identity score" aria-valuemin="{least:.2f}" aria-valuemax="{ceiling:.2f}" aria-valuenow="{score:.2f}">'
+        f'aria-label="Identity score" aria-valuemin="{least:.2f}" aria-valuemax="{ceiling:.2f}" '
+        f'aria-valuenow="{min(max(score, least), ceiling):.2f}" aria-valuetext="{score:.2f}, {said}">'
         f'<div class="identity-head"><span class="name">Identity</span><span class="value">{number(score)}</span>'
         f'<span class="said">{said}</span></div>'
         f'<div class="track"><span class="fill" style="width:{place:.1f}%"></span>'

@@ -229,7 +229,7 @@ def train(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=PURPOSE)
-    common.add_options(parser, out="checkpoints/identity", minutes=42, batch=96, lr=2e-3)
+    common.add_options(parser, out="checkpoints/identity", minutes=60, batch=96, lr=2e-3)
     parser.add_argument("--initial", type=Path, default=None, help="folder of an encoder to begin with; default: begin with nothing")
     parser.add_argument("--evaluate", action="store_true", help="measure the encoder in --out instead of training one")
     options = parser.parse_args()

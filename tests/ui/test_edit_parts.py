@@ -31,7 +31,14 @@ def test_identity_is_a_meter_that_a_screen_reader_reads() -> None:
     html = identity_html(0.65, IDENTITY)
     assert 'role="meter"' in html and 'aria-valuenow="0.65"' in html
     assert "left:75.0%" in html and "floor 0.20" in html and "0.80 ceiling" in html
+    assert 'aria-valuetext="0.65, nearer to the same person"' in html
     assert "floor 0.00" in identity_html(0.65, SimpleNamespace(name="fake", floor=-0.0002, ceiling=0.8))
+
+
+@pytest.mark.parametrize(("score", "now"), [(0.95, "0.80"), (0.1, "0.20")])
+def test_a_score_beyond_the_scale_is_told_in_words(score: float, now: str) -> None:
+    html = identity_html(score, IDENTITY)
+    assert f'aria-valuenow="{now}"' in html and f'aria-valuetext="{score:.2f}, nearer' in html
 
 
 @pytest.mark.parametrize("score", [None, math.nan])
