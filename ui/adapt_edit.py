@@ -14,7 +14,7 @@ from core.methods.datum import picture_side
 from core.types import EditRequest, EditResult, Settings, ShiftlabError
 from ui.adapt_chain import Chain, Seen, Updates, Values
 from ui.adapt_read import index_of, small
-from ui.edit_method import NONE, MethodView
+from ui.edit_method import NONE, MethodView, brought
 from ui.edit_show import merged
 from ui.forms import Form, build_form, settings_from
 from ui.methods import about, line_html
@@ -173,13 +173,11 @@ class EditStep:
         return {part: {**update, **(label if part is self.edit else {})} for part, update in found.items()}
 
     def _with(self, method: str, key: str, seen: Seen) -> Updates:
-        """An edit, with the return step that it was trained for."""
+        """An edit, with the return step that it was trained for and the guidance that suits it."""
         entry = next((entry for entry in self.view.usable(method) if entry.key == key), None)
         seen.edit = entry.name if entry else "" if about(method).required else "no edit"
-        step = entry.card.settings.get("return_step") if entry else None
         form = self.forms[method]
-        has_step = step is not None and "return_step" in form.components
-        shown = form.show({"return_step": form.nearest("return_step", step)} if has_step else {})
+        shown = form.show(brought(form, entry.card.settings) if entry else {})
         return {**self._choices(method, key), **dict(zip(form.outputs(), shown, strict=True))}
 
 

@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from ui.edit_layout import Controls
-from ui.edit_method import MethodView
+from ui.edit_method import GUIDANCE, MethodView, brought
 from ui.edit_show import Updates, alert, merged
 from ui.forms import settings_from
 from ui.methods import about, follows_prompts
@@ -30,7 +30,7 @@ class Chooser:
         self.presets = load_presets()
 
     def choose_edit(self, values: Values) -> Updates:
-        """An edit brings its prompts and the return step it was trained for."""
+        """An edit brings its prompts, the return step it was trained for and the guidance that suits it."""
         method, key = values[self.controls.method], values[self.controls.edit]
         return self.with_edit(method, key) if key else self.view.chosen(method, key)
 
@@ -44,7 +44,7 @@ class Chooser:
             return {c.edit: gr.update(value=None), c.message: alert(entry.why_not)}
         card = entry.card
         updates = self.view.chosen(method, key)
-        updates = merged(updates, self._show_step(method, card.settings.get("return_step")))  # beyond it, the edit learned nothing
+        updates = merged(updates, self._show(method, brought(self.controls.forms[method], card.settings)))
         return merged(updates, self._prompts(card.reference_prompt, card.target_prompt) if card.target_prompt else {})
 
     def choose_preset(self, values: Values) -> Updates:
@@ -53,9 +53,9 @@ class Chooser:
         preset = next((preset for preset in self.presets if preset.name == values[c.preset]), None)
         if preset is None:
             return {c.message: ""}
-        step = self._show_step(method, preset.return_step) if follows_prompts(self.lab.methods[method]) else {}
+        step = self._show(method, self._step(method, preset.return_step)) if follows_prompts(self.lab.methods[method]) else {}
         prompts = {c.reference: preset.reference, c.target: preset.target}
-        return {**prompts, **step, **self._match(values, preset.reference, preset.target)}
+        return merged(prompts, step, self._match(values, preset.reference, preset.target))
 
     def write_prompts(self, values: Values) -> Updates:
         """Prompts that changed, by keys or by a paste: their edit is chosen, or the button offers to train one.
@@ -134,7 +134,11 @@ class Chooser:
         c, method = self.controls, values[self.controls.method]
         entry = self.view.of_prompts(method, reference, target)
         kept = None if follows_prompts(self.lab.methods[method]) else values[c.edit]
-        return self.view.chosen(method, entry.key if entry else kept)
+        chosen = self.view.chosen(method, entry.key if entry else kept)
+        if entry is None:
+            return chosen
+        guidance = brought(self.controls.forms[method], entry.card.settings, only=(GUIDANCE,))  # the return step is the person's
+        return merged(chosen, self._show(method, guidance))
 
     def _prompts(self, reference: str, target: str) -> Updates:
         c = self.controls
@@ -145,10 +149,9 @@ class Chooser:
         form = self.controls.forms[method]
         return dict(zip(form.outputs(), form.show(settings), strict=True))
 
-    def _show_step(self, method: str, return_step: float | None) -> Updates:
-        """The return step of a training or a preset, at the slider's nearest position: from there every picture is already inverted."""
-        form = self.controls.forms[method]
-        return self._show(method, {} if return_step is None else {"return_step": form.nearest("return_step", return_step)})
+    def _step(self, method: str, return_step: float) -> dict[str, float]:
+        """The return step of a preset, at the slider's nearest position: from there every picture is already inverted."""
+        return {"return_step": self.controls.forms[method].nearest("return_step", return_step)}
 
     def _preset_name(self, reference: str, target: str) -> str | None:
         preset = find_preset(self.presets, reference, target)

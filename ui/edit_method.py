@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -9,11 +10,21 @@ import gradio as gr
 from ui.edit_layout import Controls
 from ui.edit_show import Updates, alert
 from ui.edit_strengths import has_strength
+from ui.forms import Form
 from ui.methods import TUNED, Slot, about, follows_prompts, line_html
 from ui.prompts import same_words
 
 EDIT = "Edit"
 NONE = ""  # the choice of no edit, where a method does without
+RETURN_STEP, GUIDANCE = "return_step", "attention_guidance"
+
+
+def brought(form: Form, trained: Mapping[str, Any], only: Iterable[str] = (RETURN_STEP, GUIDANCE)) -> dict[str, Any]:
+    """What an edit brings into a form, by the settings that trained it: its return step, beyond which it learned nothing, and the guidance
+    that its samples were shown with, none where it names none. At the sliders' nearest positions: there every picture is already inverted.
+    """
+    values = {GUIDANCE: 0.0, **trained}
+    return {name: form.nearest(name, values[name]) for name in only if values.get(name) is not None and name in form.components}
 
 
 class MethodView:

@@ -16,13 +16,15 @@ def gallery_items(session: Session, cache: str) -> list[tuple[str, str]]:
 
 
 def caption(shot: Shot) -> str:
-    """Number, edit and the two settings that people vary most."""
+    """Number, edit, the two settings that people vary most, and the guidance where there is some."""
     settings = shot.record["settings"]
     parts = [f"{shot.number}", shot.title]
     if "return_step" in settings:
         parts.append(f"t {settings['return_step']}")
     if "strength" in settings:
         parts.append(f"× {settings['strength']:g}")
+    if settings.get("attention_guidance"):
+        parts.append(f"guided {settings['attention_guidance']:g}")
     return " · ".join(parts)
 
 

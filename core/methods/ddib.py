@@ -77,7 +77,7 @@ class DDIB:
         latent, cached = yield from start_latents(images, settings.return_step, settings.grid, steps, upwards)
         watch.lap("invert")
         timesteps = paper_timesteps(min(settings.generation_steps, settings.return_step + 1), settings.return_step)
-        walk = generate(target.eps, latent, timesteps, target.schedule)
+        walk = generate(target.guided(settings.attention_guidance), latent, timesteps, target.schedule)
         x = yield from generated_images(walk, len(timesteps), context)
         watch.lap("generate")
         yield replace(watch.result(request, x, cached, context), note=_too_far_up(request.edits, settings.return_step))

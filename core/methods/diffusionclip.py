@@ -4,7 +4,7 @@ An image is taken back into noise with the original model (DDIM inversion, eq. 1
 the way of an image; fine-tuning (eq. 8–10) stands in diffusionclip_train.py.
 
 What differs from the reference code: trajectories are kept and shared between return steps, every item of a batch has its own noise,
-and a hybrid's thresholds work for whole batches.
+a hybrid's thresholds work for whole batches, and the way back may be guided by attention.
 """
 
 from __future__ import annotations
@@ -77,9 +77,10 @@ class DiffusionCLIP:
         yield EditResult(edited, scores, {**timing, "total": time.perf_counter() - began}, models=fingerprints(context))
 
     def _mixture(self, edits: tuple[Edit, ...], settings: DiffusionCLIPEdit, context: Context) -> EpsModel:
-        """ε = r·Σ ratio_i·ε_i + (1 − r)·ε_original, with the ratios of the table's first threshold ≤ t (section 3.4)."""
+        """ε = r·Σ ratio_i·ε_i + (1 − r)·ε_original, with the ratios of the table's first threshold ≤ t (section 3.4), each ε guided."""
+        scale = settings.attention_guidance
         if not edits:
-            return context.base.eps
+            return context.base.guided(scale)
         table = settings.hybrid or {0: [1.0] * len(edits)}
         if any(len(ratios) != len(edits) for ratios in table.values()):
             raise ShiftlabError(f"The mixture by timestep needs one ratio for each of the {len(edits)} edits. Complete its rows.")
@@ -87,7 +88,8 @@ class DiffusionCLIP:
             raise ShiftlabError("The mixture by timestep has a row whose ratios add up to nothing. Give one edit of it a ratio above 0.")
         r = settings.strength
         rows = {t: [*(r * ratio / sum(ratios) for ratio in ratios), 1.0 - r] for t, ratios in table.items()}
-        return Hybrid([*(self._tuned.of(context.base, edit).eps for edit in edits), context.base.eps], rows)
+        bases = [*(self._tuned.of(context.base, edit) for edit in edits), context.base]
+        return Hybrid([base.guided(scale) for base in bases], rows)
 
 
 def _direction(edits: tuple[Edit, ...], settings: DiffusionCLIPEdit, context: Context) -> Tensor | None:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import field_validator, model_validator
 
-from core.methods.fields import prompt, setting
+from core.methods.fields import attention_guidance, prompt, setting
 from core.types import Settings
 
 Grid = Literal["lab", "paper"]
@@ -36,6 +36,7 @@ class DiffusionCLIPEdit(Settings):
     eta: float = setting(
         0.0, "Randomness η", "0: deterministic (DDIM). 1: fresh noise at every step (DDPM).", ge=0, le=1, step=0.05, more=True
     )
+    attention_guidance: float = attention_guidance()
     n_iter: int = setting(
         0,
         "Passes into the source",
@@ -128,6 +129,7 @@ class DiffusionCLIPTune(Settings):
     sample_steps: int = setting(
         40, "Generation steps of samples", "Network calls for each sample picture.", ge=2, le=200, unit="steps", step=1, more=True
     )
+    attention_guidance: float = attention_guidance("Attention guidance of samples", "Also where Edit begins with this edit.")
 
     def least_batch(self) -> int:
         """See `Settings.least_batch`."""

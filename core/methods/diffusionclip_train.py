@@ -25,6 +25,7 @@ from core.methods.directions import target_direction
 from core.methods.learning import SAMPLES, descend, epoch_batch, learn, scored_samples, trained_card
 from core.methods.losses import DiffusionCLIPLoss, Originals
 from core.methods.walks import generated, locked, start_latents
+from core.models.attention import guided, in_pairs
 from core.process.ddim import ddim_step, predict_x0
 from core.process.sampling import batch_t, generate, last
 from core.process.seeds import seed_of
@@ -160,5 +161,7 @@ def _sampled(tuning: FineTuning, samples: Tensor, latents: Tensor, direction: Te
     """The same few pictures, edited by the network as it is now, with their mean scores."""
     return_step = tuning.settings.return_step
     timesteps = paper_timesteps(min(tuning.settings.sample_steps, return_step + 1), return_step)
-    edited = generated(tuning.eps, latents, timesteps, context).clamp(-1.0, 1.0)
+    scale = tuning.settings.attention_guidance
+    eps = guided(tuning.base.eps_model(in_pairs(tuning.unet)), scale) if scale else tuning.eps
+    edited = generated(eps, latents, timesteps, context).clamp(-1.0, 1.0)
     return scored_samples(tuning, samples, edited, direction, context)

@@ -91,7 +91,7 @@ class EGSDE:
         watch = Stopwatch()
         x = add_noise(images, timesteps[-1], noise.normal(images.shape[1:]), base.schedule)
         push = guidance(energy, images, noise, base.schedule)
-        walk = generate(base.eps, x, timesteps, base.schedule, settings.eta, noise, correct=push)
+        walk = generate(base.guided(settings.attention_guidance), x, timesteps, base.schedule, settings.eta, noise, correct=push)
         x = yield from generated_images(walk, len(timesteps), context)
         watch.lap("generate")
         yield watch.result(request, x, True, context)

@@ -22,3 +22,9 @@ def setting(default: Any, title: str, description: str, *, unit: str = "", step:
 def prompt(default: str, title: str, description: str) -> Any:
     """A field for a prompt."""
     return setting(default, title, description, max_length=PROMPT_LENGTH)
+
+
+def attention_guidance(title: str = "Attention guidance", of: str = "") -> Any:
+    """A field for the scale of perturbed-attention guidance (core/models/attention.py). The papers have none."""
+    line = "Away from what the network draws without its attention: clearer shapes, for twice the time. 0: none."
+    return setting(0.0, title, f"{of} {line}".strip(), ge=0, le=3, step=0.1, more=True)

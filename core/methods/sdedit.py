@@ -77,7 +77,7 @@ class SDEdit:
             z = noise.normal(x.shape[1:])
             kept = None if mask is None else _kept(images, mask, z, base.schedule)
             x = add_noise(x, timesteps[-1], z, base.schedule)
-            walk = generate(base.eps, x, timesteps, base.schedule, settings.eta, noise, correct=kept)
+            walk = generate(base.guided(settings.attention_guidance), x, timesteps, base.schedule, settings.eta, noise, correct=kept)
             steps = len(timesteps)
             x = yield from generated_images(walk, steps, context, before=repeat * steps, total=settings.repeats * steps)
         watch.lap("generate")

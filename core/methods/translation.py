@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Sequence
 from torch import Tensor
 
 from core.data.edits import OWN
-from core.methods.fields import prompt, setting
+from core.methods.fields import attention_guidance, prompt, setting
 from core.methods.scores import direction_of, edit_scores
 from core.methods.tuned import TunedModels
 from core.methods.walks import locked, stop_if_asked
@@ -26,6 +26,7 @@ class TranslationSettings(Settings):
 
     reference_prompt: str = prompt("", "Reference prompt", "What the picture shows now, for the score. Empty: the edit's own prompt.")
     target_prompt: str = prompt("", "Target prompt", "What it shall become, for the score. Empty: the edit's own prompt.")
+    attention_guidance: float = attention_guidance()
     any_base: bool = setting(False, "Use on another base", "Applies an edit although it was made for another base.", more=True)
 
 

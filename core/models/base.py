@@ -17,6 +17,7 @@ import torch
 from diffusers import UNet2DModel
 from torch import Tensor
 
+from core.models.attention import guided, in_pairs
 from core.models.fingerprint import weights_hash
 from core.models.precision import best_dtype
 from core.models.unet_folder import check_channels, load_weights, read_card, read_unet
@@ -58,7 +59,7 @@ class Base:
         self.learn_sigma = outputs == 2 * channels
         self.image_size = int(unet.config.sample_size)
         self.unet = unet.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-        self._forward: Callable[..., object] = torch.compile(self.unet) if compile else self.unet
+        self._forward: Callable[..., object] = self._compiled(self.unet)
         _every.add(self)
 
     @cached_property
@@ -70,6 +71,28 @@ class Base:
         """ε(x, t), float32 `(B, 3, H, W)`, from x `(B, 3, H, W)` and long t `(B,)`. Gradients flow to x where it asks for them."""
         self.awake()
         return self._outputs(self._forward, x, t, self.dtype)[0]
+
+    def guided(self, scale: float) -> EpsModel:
+        """`eps` with perturbed-attention guidance of this scale, for twice the time; 0 is `eps` itself. See core/models/attention.py.
+
+        Raises ShiftlabError, for a scale above 0, where the network has no self-attention.
+        """
+        if scale == 0.0:
+            return self.eps
+        forward = self._in_pairs
+
+        def pairs(x: Tensor, t: Tensor) -> Tensor:
+            self.awake()
+            return self._outputs(forward, x, t, self.dtype)[0]
+
+        return guided(pairs, scale)
+
+    @cached_property
+    def _in_pairs(self) -> Callable[..., object]:
+        return self._compiled(in_pairs(self.unet))
+
+    def _compiled(self, unet: UNet2DModel) -> Callable[..., object]:
+        return torch.compile(unet) if self.compile else unet
 
     def park(self) -> bool:
         """Leaves the weights in the CPU's memory until the next call of `eps`. Returns whether they were elsewhere."""

@@ -24,7 +24,7 @@ from torch import Tensor
 from core.models.base import load_base
 from core.models.unet_folder import CONFIG, WEIGHTS
 from core.pretrain import common
-from core.pretrain.base_quality import free_samples, measure, write_sheet
+from core.pretrain.base_quality import SCALES, free_samples, measure, write_sheet
 from core.pretrain.dataset import batch_of, rendered
 from core.process.ddim import add_noise
 from core.process.schedule import Schedule
@@ -120,10 +120,11 @@ def export(unet: UNet2DModel, folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def evaluate(folder: Path, judge: Path, sheet: Path, count: int) -> None:
-    """Measure the model in a folder on unseen portraits, put the figures into its card, and draw its free samples."""
+    """Measure the model in a folder on unseen portraits, put the figures into its card, and draw its free samples, plain and guided."""
     base, card = load_base(folder), common.read_card(folder)
-    samples = free_samples(base, count)
-    write_sheet(samples, sheet)
+    samples = {scale: free_samples(base, count, guidance=scale) for scale in SCALES}
+    for scale, images in samples.items():
+        write_sheet(images, sheet.with_stem(sheet.stem + ("_guided" if scale else "")))
     facts = {name: value for name, value in card.items() if name not in ("title", "purpose", "measured")}
     common.write_card(folder, TITLE, PURPOSE, {**facts, "measured": measure(base, samples, judge, count)})
 

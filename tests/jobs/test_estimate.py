@@ -44,6 +44,8 @@ def test_diffusionclip_counts_its_calls() -> None:
     assert work.learning == 50 * 5 * 6
     assert work.inference == 39 * 54 + 3 * 4 * 40  # 125 updates: samples after 50, 100 and at the end
     assert (work.held, work.updates, work.embedded) == (12, 125, 250)
+    guided = training_work(settings.model_copy(update={"attention_guidance": 0.5}), 60, 4)
+    assert guided.inference == 39 * 54 + 2 * 3 * 4 * 40, "the samples alone are guided"
     saving = training_work(settings.model_copy(update={"mode": "saving"}), 60, 4)
     assert (saving.held, saving.updates, saving.embedded) == (2, 125 * 6, 250 * 6)
 

@@ -46,6 +46,13 @@ def test_up_with_the_source_base_and_down_with_the_target_base(context, images, 
     assert torch.equal(run(context, images, painting, night, back=True).images, crossed(images, second, first))
 
 
+def test_the_target_alone_is_guided(context, images, painting):
+    tuned = context.base.tuned(painting.weights)
+    latent = last(invert(context.base.eps, images, paper_timesteps(4, 59), context.base.schedule))
+    expected = last(generate(tuned.guided(0.8), latent, paper_timesteps(4, 59), context.base.schedule)).clamp(-1, 1)
+    assert torch.equal(run(context, images, painting, attention_guidance=0.8).images, expected)
+
+
 def test_there_and_back_leads_to_where_it_began(context, images, painting):
     """The bridge is exact in the limit of many steps; with more of them the images come back closer."""
 

@@ -51,6 +51,15 @@ def test_strength(context, images, sketch):
     assert torch.allclose(run(context, images, sketch, strength=0.3).images, expected, atol=1e-5)
 
 
+def test_every_network_of_the_way_back_is_guided(context, images, sketch):
+    base, tuned = context.base, context.base.tuned(sketch.weights)
+    guided = {"attention_guidance": 0.8}
+    assert torch.equal(run(context, images, **guided).images, walked(base, images, base.guided(0.8)))
+    expected = walked(base, images, lambda x, t: 0.3 * tuned.guided(0.8)(x, t) + 0.7 * base.guided(0.8)(x, t))
+    assert torch.allclose(run(context, images, sketch, strength=0.3, **guided).images, expected, atol=1e-5)
+    assert not torch.allclose(expected, run(context, images, sketch, strength=0.3).images, atol=1e-5)
+
+
 def test_hybrid_by_thresholds_for_whole_batches(context, images, sketch, hat):
     first, second = (context.base.tuned(edit.weights) for edit in (sketch, hat))
 

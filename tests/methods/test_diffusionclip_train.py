@@ -46,6 +46,17 @@ def test_the_first_loss_by_hand(context, images):
     assert {name: event.numbers[name] for name in expected} == pytest.approx(expected, rel=1e-3)
 
 
+def test_samples_are_guided_and_the_training_is_not(context, images):
+    (_, plain), (events, guided) = (run(context, request(images, attention_guidance=scale)) for scale in (0.0, 0.8))
+    assert all(torch.equal(value, guided.weights[name]) for name, value in plain.weights.items())
+    *_, (latents, _) = iterate(start_latents(images, 301, "paper", 4, context))
+    shown = next(event.images for event in reversed(events) if event.phase == "sample")
+    tuned = context.base.tuned(guided.weights)
+    expected, unguided = (generated(eps, latents, paper_timesteps(3, 301), context).clamp(-1, 1) for eps in (tuned.guided(0.8), tuned.eps))
+    torch.testing.assert_close(shown, expected, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(shown, unguided, atol=1e-3)
+
+
 def iterate(generator):
     """The events of a generator and then the value it returns."""
     value = yield from generator

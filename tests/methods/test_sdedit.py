@@ -48,6 +48,13 @@ def test_noised_below_the_return_step_and_denoised_by_the_tuned_base(context, im
     assert not torch.allclose(run(context, images).images, expected, atol=1e-3)
 
 
+def test_the_way_back_may_be_guided(context, images, painting):
+    tuned = context.base.tuned(painting.weights)
+    expected = redrawn(context.base, tuned.guided(0.8), images, ItemNoise([3, 4, 5]))
+    assert torch.equal(run(context, images, painting, attention_guidance=0.8).images, expected)
+    assert not torch.allclose(run(context, images, painting).images, expected, atol=1e-5)
+
+
 def test_each_repeat_redraws_the_last_result_with_new_noise(context, images):
     noise = ItemNoise([3, 4, 5])
     once = redrawn(context.base, context.base.eps, images, noise)
@@ -68,6 +75,9 @@ def test_what_is_kept_is_noised_with_the_same_draw_at_every_step(context, images
     class Watching:
         def __getattr__(self, name):
             return getattr(base, name)
+
+        def guided(self, scale):
+            return self.eps
 
         def eps(self, x, t):
             seen.append((int(t[0]), x))

@@ -11,7 +11,7 @@ from PIL import Image
 from core.data.frame import Frame
 from core.data.images import decode_image
 from core.data.png import read_request, write_png
-from tests.ui.fake_lab import PHOTO, SKETCH, FakeLab
+from tests.ui.fake_lab import PHOTO, SKETCH, FakeLab, entry
 from tests.ui.visitor import Visitor
 from ui import edit_face
 from ui.edit_layout import COMPARE, DIFFERENCE, SLIDER
@@ -87,6 +87,24 @@ def test_prompts_that_say_nothing_are_answered_in_words(visitor: Visitor, refere
 def test_prompts_are_matched_whatever_their_case_and_spaces(visitor: Visitor) -> None:
     visitor.type(" A photo of a person ", "a  Pencil sketch of a person.")
     assert visitor.values[visitor.tab.controls.edit] == "pencil-sketch"
+
+
+def test_an_edit_brings_the_guidance_that_it_was_shown_with(visitor: Visitor, lab: FakeLab) -> None:
+    c = visitor.tab.controls
+    guidance, step = (c.forms["diffusionclip"].components[name] for name in ("attention_guidance", "return_step"))
+    lab.offered.append(entry("cartoon", "a cartoon of a person"))
+    lab.offered[-1].card.settings["attention_guidance"] = 0.5
+    visitor.type(PHOTO, "a cartoon of a person")
+    assert (visitor.values[c.edit], visitor.values[guidance]) == ("cartoon", 0.5)
+    visitor.values[step] = 301
+    visitor.type(PHOTO, SKETCH)
+    assert (visitor.values[guidance], visitor.values[step]) == (0.0, 301), "the return step is the person's"
+    visitor.values[c.edit] = "cartoon"
+    visitor.take(visitor.tab.chooser.choose_edit(visitor.values))
+    assert (visitor.values[guidance], visitor.values[step]) == (0.5, 601)
+    visitor.run()
+    assert [request.settings.attention_guidance for request in lab.asked] == [0.0, 0.5], "the first look waits for no guidance"
+    assert visitor.shown[visitor.tab.results.gallery][0][1] == "1 · cartoon · t 601 · × 1 · guided 0.5"
 
 
 def test_an_edit_of_another_base_is_refused_by_name(visitor: Visitor) -> None:
