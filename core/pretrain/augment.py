@@ -102,13 +102,13 @@ def half_way(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """
     n = len(a)
     kind = torch.rand(n, 1, 1, 1)
-    mixed, weight = _blend(a, b, kind < 0.3)
+    mixed, weight = blend(a, b, kind < 0.3)
     for chosen, (images, share) in ((kind > 0.6, _exchange(a, b)), (kind > 0.7, spoiled(b))):
         mixed, weight = torch.where(chosen, images, mixed), torch.where(chosen.flatten(), share, weight)
     return mixed, weight
 
 
-def _blend(a: Tensor, b: Tensor, even: Tensor) -> tuple[Tensor, Tensor]:
+def blend(a: Tensor, b: Tensor, even: Tensor) -> tuple[Tensor, Tensor]:
     """a and b mixed, by one share everywhere where `even` `(B, 1, 1, 1)`, else b in soft blobs that cover the share."""
     n = len(a)
     share = torch.rand(n, 1, 1, 1)

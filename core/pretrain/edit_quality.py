@@ -31,8 +31,9 @@ CHUNK = 32
 
 
 def edited(edit: Edit, photos: Tensor, generation_steps: int, context: Context, strength: float = 1.0) -> tuple[Tensor, pd.DataFrame]:
-    """The photographs carried across at the edit's own return step: (images, scores with a row an image)."""
-    settings = DiffusionCLIPEdit(return_step=edit.card.settings["return_step"], generation_steps=generation_steps, strength=strength)
+    """The photographs carried across at the edit's own return step and guidance: (images, scores with a row an image)."""
+    own = {"return_step": edit.card.settings["return_step"], "attention_guidance": guidance_of(edit)}
+    settings = DiffusionCLIPEdit(**own, generation_steps=generation_steps, strength=strength)
     images, scores = [], []
     for part in photos.split(CHUNK):
         for event in METHODS["diffusionclip"].edit(EditRequest(part, settings, (edit,)), context):
@@ -40,6 +41,11 @@ def edited(edit: Edit, photos: Tensor, generation_steps: int, context: Context, 
                 images.append(event.images)
                 scores.extend(event.scores)
     return torch.cat(images), pd.DataFrame(scores)
+
+
+def guidance_of(edit: Edit) -> float:
+    """The scale of attention guidance that the edit's samples were shown with, and that the page begins with."""
+    return float(edit.card.settings.get("attention_guidance", 0.0))
 
 
 def reached(judge: Judge, recipe: Recipe, images: Tensor) -> float:
@@ -72,6 +78,7 @@ def measure(
     row = {
         "edit": edit.card.name,
         "return step": edit.card.settings["return_step"],
+        "guidance": guidance_of(edit),
         "target seen": reached(judge, recipe, images),
         "in true targets": reached(judge, recipe, truth),
         "attributes kept": kept(judge, people.attributes, images, truth, recipe.targets),

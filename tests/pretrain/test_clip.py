@@ -70,7 +70,7 @@ def test_a_strange_word_leaves_the_text_around_it():
 def test_half_way_pictures_know_their_share():
     torch.manual_seed(0)
     a, b = torch.full((64, 3, 64, 64), -0.5), torch.full((64, 3, 64, 64), 0.5)
-    blended, share = augment._blend(a, b, torch.rand(64, 1, 1, 1) < 0.5)
+    blended, share = augment.blend(a, b, torch.rand(64, 1, 1, 1) < 0.5)
     assert blended.min() >= -0.5 and blended.max() <= 0.5
     torch.testing.assert_close(blended.mean(dim=(1, 2, 3)) + 0.5, share, atol=1e-4, rtol=0)
     mixed, share = augment.half_way(a, b)
