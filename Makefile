@@ -33,8 +33,7 @@ parity: $(VENV)/.run-ready
 	$(BIN)/python -m core.parity $(VECTORS)
 
 # In this order: judge and encoders learn the whole world, the base photos. A first CLIP leads first edits; what they make teaches CLIP where
-# it was fooled. Beards, which it sees and does not say, get an axis, which is taught in the same way, in two rounds. The edits that are kept
-# are trained with that one. Streets are a world of their own.
+# it was fooled, and the edits that are kept are trained with that one. Streets are a world of their own.
 pretrain: $(VENV)/.run-ready
 	$(BIN)/python -m core.pretrain.judge
 	$(BIN)/python -m core.pretrain.identity
@@ -43,11 +42,7 @@ pretrain: $(VENV)/.run-ready
 	$(BIN)/python -m core.pretrain.clip --minutes 80
 	$(BIN)/python -m core.pretrain.edits --cache cache/first --out cache/first/edits
 	$(BIN)/python -m core.pretrain.attempts --edits cache/first/edits
-	$(BIN)/python -m core.pretrain.clip --out cache/clip
-	$(BIN)/python -m core.pretrain.clip_axis beard --teacher cache/clip
-	$(BIN)/python -m core.pretrain.edits beard --cache cache/axis --out cache/axis/edits
-	$(BIN)/python -m core.pretrain.attempts --attribute beard --edits cache/axis/edits
-	$(BIN)/python -m core.pretrain.clip_axis beard --teacher cache/clip --initial checkpoints/clip --minutes 34
+	$(BIN)/python -m core.pretrain.clip
 	$(BIN)/python -m core.pretrain.edits
 	$(BIN)/python -m core.pretrain.asyrp_quality --count 256
 	$(BIN)/python -m core.pretrain.sdft_quality --ship checkpoints/edits
