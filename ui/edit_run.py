@@ -95,7 +95,7 @@ class Runner:
             return
         try:
             plan = self.plan(values)
-            if coarse and not plan.has_coarse:
+            if not (plan.has_coarse if coarse else session.begins(ticket, plan)):
                 return
             for seen in watch(self.lab, plan, lambda: session.ticket == ticket, coarse):
                 shown = {self.results.progress: progress_html(seen)} if isinstance(seen, Progress) else self._result(values, seen)

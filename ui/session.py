@@ -59,6 +59,7 @@ class Session:
     started: bool = False  # the page shows what it opened with; before that, other events have nothing to say
     taken: ToEdit | None = None  # what another tab handed over last, once the page shows it
     ticket: int = 0
+    begun: tuple[int, Any] | None = None  # ticket and plan of the full picture that was begun last
     numbered: int = 0
     picture: LabImage | None = None
     drawing: Drawing = NOTHING_DRAWN
@@ -72,6 +73,12 @@ class Session:
         """Makes every running preview stale and returns the number of the new one."""
         self.ticket += 1
         return self.ticket
+
+    def begins(self, ticket: int, plan: Any) -> bool:
+        """Whether this is the first full picture of a plan under a ticket. Gradio tells of a choice in a list twice, and both lead here."""
+        asked = (ticket, plan)
+        known, self.begun = self.begun == asked, asked
+        return not known
 
     def keep(self, shot: Shot) -> Shot:
         """Puts a full result into the history under the next number; the same request as an earlier one replaces it."""

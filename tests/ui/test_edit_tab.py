@@ -55,6 +55,21 @@ def test_a_newer_request_stops_the_full_picture(visitor: Visitor, lab: FakeLab) 
     assert visitor.session.shots == []
 
 
+def test_a_choice_that_is_told_twice_is_carried_out_once(visitor: Visitor, lab: FakeLab) -> None:
+    """Gradio sends a list's `input` twice, and both lead to a coarse and a full picture."""
+    runner, step = visitor.tab.runner, visitor.tab.controls.forms["diffusionclip"].components["return_step"]
+    for handler in (runner.live_coarse, runner.live_coarse, runner.live_full, runner.live_full):
+        for updates in handler(visitor.values):
+            visitor.take(updates)
+    assert [request.settings.generation_steps for request in lab.asked] == [6, 6, 40]
+    visitor.values[step] = 301
+    list(runner.live_full(visitor.values))
+    assert lab.asked[-1].settings.return_step == 301, "what was sent in between is not what is asked for now"
+    visitor.run()
+    visitor.run()
+    assert len(lab.asked) == 8, "the button does it again"
+
+
 def test_live_off_leaves_everything_to_the_button(visitor: Visitor, lab: FakeLab) -> None:
     visitor.values[visitor.tab.controls.live] = False
     assert list(visitor.tab.runner.live_coarse(visitor.values)) == list(visitor.tab.runner.live_full(visitor.values)) == []
@@ -152,6 +167,7 @@ def test_a_picture_takes_away_what_a_run_said_and_nothing_else(visitor: Visitor,
         visitor.take(updates)
     assert "There is no picture" in visitor.shown[message]
     visitor.session.picture = picture
+    visitor.session.new_ticket()
     for updates in visitor.tab.runner.live_full(visitor.values):
         visitor.take(updates)
     assert visitor.shown[message] == ""
