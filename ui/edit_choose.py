@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.components import Component
 
 from ui.edit_layout import Controls
-from ui.edit_method import GUIDANCE, MethodView, brought
+from ui.edit_method import GUIDANCE, RETURN_STEP, MethodView, brought
 from ui.edit_show import Updates, alert, merged
 from ui.forms import settings_from
 from ui.methods import about, follows_prompts
@@ -53,7 +53,8 @@ class Chooser:
         preset = next((preset for preset in self.presets if preset.name == values[c.preset]), None)
         if preset is None:
             return {c.message: ""}
-        step = self._show(method, self._step(method, preset.return_step)) if follows_prompts(self.lab.methods[method]) else {}
+        given = {RETURN_STEP: preset.return_step} if follows_prompts(self.lab.methods[method]) else {}
+        step = self._show(method, brought(c.forms[method], given, only=given))
         prompts = {c.reference: preset.reference, c.target: preset.target}
         return merged(prompts, step, self._match(values, preset.reference, preset.target))
 
@@ -148,10 +149,6 @@ class Chooser:
     def _show(self, method: str, settings: dict[str, Any]) -> Updates:
         form = self.controls.forms[method]
         return dict(zip(form.outputs(), form.show(settings), strict=True))
-
-    def _step(self, method: str, return_step: float) -> dict[str, float]:
-        """The return step of a preset, at the slider's nearest position: from there every picture is already inverted."""
-        return {"return_step": self.controls.forms[method].nearest("return_step", return_step)}
 
     def _preset_name(self, reference: str, target: str) -> str | None:
         preset = find_preset(self.presets, reference, target)

@@ -124,9 +124,9 @@ def main() -> None:
     context, folder = context_of(options.checkpoints, options.cache), attempts_folder(options.cache, options.attribute or "")
     folder.mkdir(parents=True, exist_ok=True)
     pairs = None if options.attribute else paired_set(PORTRAITS, PORTRAITS_SEED, options.cache)
+    aim = {options.attribute: True} if options.attribute else {}
     for name, recipe in ALL.items():
         path = options.edits / f"{name}.safetensors"
-        aim = {options.attribute: True} if options.attribute else {}
         if recipe.targets != aim or not path.exists():
             continue
         edit = load_edit(path, context.base.state_dict())

@@ -145,12 +145,12 @@ def train(options: argparse.Namespace) -> None:
     device = common.prepare(options)
     clip = load_clip(options.teacher)
     teacher, opened = clip.model, open_ended(clip.model)
-    pictures, texts = pictures_read(clip, opened, options.attribute, options.cache), texts_read(clip, opened, options.attribute)
+    pictures = pictures_read(clip, opened, options.attribute, options.cache)
     told = clip.encode_text([*world.DOMAIN_PROMPTS.values(), *(prompt for pair in world.ATTRIBUTE_PROMPTS.values() for prompt in pair)])
     axis = axis_of(teacher, pictures, told)
     model = copy.deepcopy(teacher) if options.initial is None else load_clip(options.initial).model
     if options.initial is None:
-        give_axis(model, axis, pictures, texts)
+        give_axis(model, axis, pictures, texts_read(clip, opened, options.attribute))
     attempts = Attempts.read(attempts_folder(options.cache, options.attribute))
     pairs = {domain: without_and_with(options.attribute, domain, count, options.cache) for domain, count in DRAWN.items()}
     training = AxisTraining(model, teacher, axis, pairs, attempts, options.lr, device)

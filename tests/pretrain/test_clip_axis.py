@@ -158,8 +158,6 @@ def training(cache, made=None):
     return clip_axis.AxisTraining(copy.deepcopy(teacher), teacher, Axis(unit, 0.3 * unit), pairs, made, 3e-3, torch.device("cpu"))
 
 
-
-
 def test_a_batch_says_of_each_picture_what_is_true(tiny, cache):
     graded = attempts.Attempts(np.full((3, 3, 64, 64), 128, np.uint8), torch.arange(3), torch.zeros(3), torch.full((3,), 0.25))
     images, signs = training(cache, graded).batch()
