@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 
 from playwright.sync_api import Page, Request, expect
-
-from ui.gradio_repair import CLOSED_WITHOUT_A_STREAM
 
 SETTLED_MS, STRIKES = 1000, 4  # of the line at the top, once a second; the slowest clock of a tab takes two
 TABS = ("Data", "Tune", "Adapt", "One-shot", "Models", "Runs")
@@ -69,11 +66,3 @@ def test_a_tab_that_the_page_itself_opens_asks_as_well(page: Page) -> None:
     page.get_by_role("button", name="Fine-tune for these prompts").click()
     expect(page.get_by_role("tab", name="Tune", exact=True)).to_have_attribute("aria-selected", "true")
     wait_for_clock(page)
-
-
-def test_the_page_runs_the_repaired_script(page: Page) -> None:
-    names = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
-    scripts = [name for name in names if re.search(r"/assets/Blocks-[^/]*\.js$", name)]
-    assert scripts, "the page has loaded the script that dispatches its events"
-    for script in scripts:
-        assert CLOSED_WITHOUT_A_STREAM.search(page.request.get(script).text()) is None

@@ -1,7 +1,7 @@
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from ui.gradio_repair import CLOSED_WITHOUT_A_STREAM, SCRIPTS, repaired, repaired_scripts
+from ui.gradio_repair import REPAIRS, SCRIPTS, repaired, repaired_scripts
 
 FAULTY = "let n=null;if(s.stage===`complete`){n=`closed`,done.forEach(e=>e())}"
 
@@ -21,6 +21,8 @@ def test_a_script_is_served_in_the_place_of_gradio_s_if_it_needs_it(tmp_path) ->
 
 
 def test_no_script_of_the_gradio_that_is_here_escapes() -> None:
-    faulty = {f"/assets/{path.name}" for path in SCRIPTS.glob("*.js") if CLOSED_WITHOUT_A_STREAM.search(path.read_text(encoding="utf-8"))}
+    texts = {f"/assets/{path.name}": path.read_text(encoding="utf-8") for path in SCRIPTS.glob("*.js")}
+    faulty = {name for name, text in texts.items() if any(statement.search(text) for statement, _ in REPAIRS)}
     assert {route.path for route in repaired_scripts()} == faulty
+    assert not any(statement.search(repaired(texts[name])) for name in faulty for statement, _ in REPAIRS)
     assert any(SCRIPTS.glob("Blocks-*.js")), "the scripts lie somewhere else now"
