@@ -24,10 +24,12 @@ from core.worlds.captions import BEFORE, WITH
 
 PICTURES = {"photo": PORTRAITS, "sketch": 1200, "painting": 1200, "night": 1200, "cartoon": 1200}  # read a domain
 SHARES = {"photo": 5, "sketch": 1, "painting": 1, "night": 1, "cartoon": 1}  # what a domain counts: most prompts are about photographs
-HALF_LENGTH = 0.3  # of the axis, in lengths of an embedding
+HALF_OF_TEXTS = 0.3  # of the axis, in lengths of an embedding
+HALF_OF_IMAGES = 0.13  # less, as a reading of pictures has noise, which every other edit's gradient passes through
 LEFT = 0.1  # share of the attribute's old direction that stays
 RIDGE_OF_IMAGES, RIDGE_OF_TEXTS = 3e-4, 1e-5  # in variances of a feature
-CAPTIONED, CAPTION_WEIGHT = 200, 0.5  # captions a domain; they are many, so each counts less than a prompt
+CAPTIONED, CAPTION_WEIGHT = 200, 0.2  # captions a domain; they are many, so each counts less than a prompt
+DOMAIN_WEIGHT = 30.0  # of a domain's prompt without attributes: every edit to a domain goes by it, and there are few
 TAKEN = 12  # main directions of the pictures' embeddings that the axis stays clear of
 
 
@@ -77,7 +79,7 @@ def pictures_read(clip: Clip, opened: nn.Module, attribute: str, cache: Path) ->
 @torch.no_grad()
 def texts_read(clip: Clip, opened: nn.Module, attribute: str) -> Readings:
     """The features of prompts about every attribute in all words, within every template, and of captions."""
-    texts = [(text, sign, 1.0) for prompt, sign in _prompts(attribute) for text in fill_templates(prompt, clip.templates)]
+    texts = [(text, sign, weight) for prompt, sign, weight in _prompts(attribute) for text in fill_templates(prompt, clip.templates)]
     people = world.sample(CAPTIONED, PORTRAITS_SEED)
     captions = [caption for seed, domain in enumerate(world.DOMAINS) for caption in world.captions(people, domain, seed)]
     texts += [(caption, said_of(attribute, caption), CAPTION_WEIGHT) for caption in captions]
@@ -87,13 +89,13 @@ def texts_read(clip: Clip, opened: nn.Module, attribute: str) -> Readings:
     return Readings(features, signs, weights)
 
 
-def _prompts(attribute: str) -> list[tuple[str, float]]:
-    """(prompt, sign) of each domain alone, and of each attribute there."""
-    prompts = [(in_domain(domain, "a person"), 0.0) for domain in world.DOMAINS]
+def _prompts(attribute: str) -> list[tuple[str, float, float]]:
+    """(prompt, sign, weight) of each domain alone, and of each attribute there."""
+    prompts = [(in_domain(domain, "a person"), 0.0, DOMAIN_WEIGHT) for domain in world.DOMAINS]
     for name in world.ATTRIBUTES:
         for value, sign in ((False, -1.0), (True, 1.0)):
             phrases = (phrase_of(name, value), *OTHER_PHRASES[name][value])
-            prompts += [(in_domain(domain, phrase), sign * (name == attribute)) for domain in world.DOMAINS for phrase in phrases]
+            prompts += [(in_domain(domain, phrase), sign * (name == attribute), 1.0) for domain in world.DOMAINS for phrase in phrases]
     return prompts
 
 
@@ -132,7 +134,7 @@ def axis_of(model: nn.Module, pictures: Readings, told: Tensor) -> Axis:
     pool = model.visual.attnpool
     embeddings = F.normalize(pictures.features @ pool.c_proj.weight.T + pool.c_proj.bias, dim=1)
     unit = unused_direction(embeddings, told)
-    return Axis(unit, _step(unit, embeddings, pictures))
+    return Axis(unit, _step(HALF_OF_IMAGES * unit, embeddings, pictures))
 
 
 @torch.no_grad()
@@ -145,12 +147,12 @@ def give_axis(model: nn.Module, axis: Axis, pictures: Readings, texts: Readings)
     pool.c_proj.weight += torch.outer(axis.step, weights[:-1])
     pool.c_proj.bias += axis.step * weights[-1]
     said = texts.features @ model.text_projection
-    step = _step(axis.unit, F.normalize(said, dim=1), texts)
+    step = _step(HALF_OF_TEXTS * axis.unit, F.normalize(said, dim=1), texts)
     model.text_projection += ridge(texts, said.norm(dim=1, keepdim=True) * texts.signs[:, None] * step, RIDGE_OF_TEXTS)
 
 
-def _step(unit: Tensor, embeddings: Tensor, read: Readings) -> Tensor:
-    """Half the axis, less half of what distinguished those with the attribute from those without, `(D,)`, but for the share that stays."""
+def _step(half: Tensor, embeddings: Tensor, read: Readings) -> Tensor:
+    """Half the axis, `(D,)`, less half of what distinguished those with the attribute from those without, but for the share that stays."""
     of = [(read.weights * (read.signs == sign))[:, None] for sign in (1.0, -1.0)]
     having, without = ((part * embeddings).sum(dim=0) / part.sum() for part in of)
-    return HALF_LENGTH * unit - (1.0 - LEFT) / 2 * (having - without)
+    return half - (1.0 - LEFT) / 2 * (having - without)

@@ -42,7 +42,7 @@ DRAWN = {"photo": PORTRAITS, "sketch": 500, "painting": 500, "night": 500, "cart
 ATTEMPTS = 16  # of a batch
 REPLAYS = 3
 FULL_RADIUS, FULL_RADIUS_AT = 4.0, 0.2  # a beard is 11 away in the median, 6 in the lowest tenth; a share of the budget
-ALONG_WEIGHT, REST_WEIGHT = 20.0, 10.0  # of the squared errors along the axis and across it
+ALONG_WEIGHT, REST_WEIGHT = 100.0, 40.0  # of the squared errors along the axis and across it
 EVEN_SHARE, CLEAN_SHARE, TINTED_SHARE = 0.4, 0.3, 0.5
 MOST_TINT = 0.3  # of a picture's colours: without it, an edit dyed the face
 
