@@ -33,7 +33,7 @@ parity: $(VENV)/.run-ready
 	$(BIN)/python -m core.parity $(VECTORS)
 
 # In this order: judge and encoders learn the whole world, the base photos. A first CLIP leads first edits; what they make teaches CLIP where
-# it was fooled, and the edits that are kept are trained with that one. Streets are a world of their own.
+# it was fooled; that one is given an axis for beards, and the edits that are kept are trained with it. Streets are a world of their own.
 pretrain: $(VENV)/.run-ready
 	$(BIN)/python -m core.pretrain.judge
 	$(BIN)/python -m core.pretrain.identity
@@ -42,7 +42,8 @@ pretrain: $(VENV)/.run-ready
 	$(BIN)/python -m core.pretrain.clip --minutes 80
 	$(BIN)/python -m core.pretrain.edits --cache cache/first --out cache/first/edits
 	$(BIN)/python -m core.pretrain.attempts --edits cache/first/edits
-	$(BIN)/python -m core.pretrain.clip
+	$(BIN)/python -m core.pretrain.clip --out cache/clip_without_axis
+	$(BIN)/python -m core.pretrain.clip_axis beard
 	$(BIN)/python -m core.pretrain.edits
 	$(BIN)/python -m core.pretrain.asyrp_quality --count 256
 	$(BIN)/python -m core.pretrain.sdft_quality --ship checkpoints/edits

@@ -1,12 +1,9 @@
 """Recipe that gives the embedded CLIP an axis for an attribute it has none for, and teaches it so that its gradients can be followed.
 
-    python -m core.pretrain.clip_axis beard                           # writes cache/clip_axis
-    python -m core.pretrain.edits beard --checkpoints <a folder with it as its clip> --out cache/axis
+    python -m core.pretrain.clip_axis beard        # of the CLIP in cache/clip_without_axis, makes the shipped one
+    python -m core.pretrain.edits beard --out cache/axis
     python -m core.pretrain.attempts --attribute beard --edits cache/axis
-    python -m core.pretrain.clip_axis beard --initial cache/clip_axis      # goes on, with what that edit made
-
-The shipped CLIP is its teacher, not its result: beards are then read at an AUC of 0.99, but edits towards other attributes come out
-somewhat worse, and an edit towards beards dyes the picture (EXPERIMENTS.md, fifteenth part).
+    python -m core.pretrain.clip_axis beard --initial checkpoints/clip      # goes on, with what that edit made
 
 `axis_fit` puts the axis there. Then the image tower learns against perturbations, by the free method as in `clip`: of every picture,
 perturbed as it is, it is to say what the teacher says of that very picture, plus the attribute's true part of the axis. So nothing else
@@ -162,6 +159,7 @@ def train(options: argparse.Namespace) -> None:
     before = common.read_card(options.initial or options.teacher)
     facts = {name: value for name, value in before.items() if name not in recipe.OWN_FACTS}
     grown = f"{steps} batches, each replayed {REPLAYS} times, {seconds / 60:.1f} minutes on {common.device_name(device)}"
+    grown += f"; teacher {clip.fingerprint}"
     grown += f"; {len(attempts)} pictures that edits had made" if attempts is not None else ""
     key = f"an axis for {options.attribute}" + (", taught further" if options.initial else "")
     recipe.export(training.ema.module, options.out, {**facts, key: f"{common.command_line('core.pretrain.clip_axis')}: {grown}"})
@@ -170,12 +168,12 @@ def train(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("attribute", choices=world.ATTRIBUTES, help="which attribute")
-    parser.add_argument("--teacher", type=Path, default=Path("checkpoints/clip"), help="folder of the CLIP that has no such axis")
+    parser.add_argument("--teacher", type=Path, default=Path("cache/clip_without_axis"), help="folder of the CLIP that has no such axis")
     parser.add_argument("--initial", type=Path, help="folder of a CLIP that has the axis already, to teach it further")
-    parser.add_argument("--out", type=Path, default=Path("cache/clip_axis"), help="folder of the finished model and its card")
+    parser.add_argument("--out", type=Path, default=Path("checkpoints/clip"), help="folder of the finished model and its card")
     parser.add_argument("--work", type=Path, help="folder of state, log and sheets; default: in the cache")
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder of rendered portraits")
-    parser.add_argument("--minutes", type=float, default=50, help="stop, annealed, after so much training time")
+    parser.add_argument("--minutes", type=float, default=60, help="stop, annealed, after so much training time")
     parser.add_argument("--steps", type=int, help="stop, annealed, after so many steps (in place of --minutes)")
     parser.add_argument("--lr", type=float, default=3e-4, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0, help="seed of every step")
