@@ -138,8 +138,9 @@ def report(shipped: list[dict[str, Any]], used: list[dict[str, Any]], options: a
 
 `{command_line("core.pretrain.asyrp_quality")}`: {options.count} unseen portraits each, {options.steps} generation steps from the t of
 the table; trained from t = {COMMON["return_step"]}. Features are shifted down to t = {COMMON["t_edit"]}.
-The judge reads the target and the other attributes; perceptual: {context.perceptual.full_name}. The direction learned from is that of
-pictures of the same people with and without the attribute. A strip of each edit lies beside this file.
+The judge reads the target and the other attributes; S_dir: {context.clip.name} {context.clip.fingerprint}; perceptual:
+{context.perceptual.full_name}. The direction learned from is that of pictures of the same people with and
+without the attribute. A strip of each edit lies beside this file.
 
 {pd.DataFrame(shipped).to_markdown(index=False, floatfmt=".3f")}
 {others}"""

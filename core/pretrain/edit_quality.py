@@ -114,6 +114,7 @@ def main() -> None:
     command = f"python -m core.pretrain.edit_quality --count {options.count} --steps {options.steps}"
     table = pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3f")
     note = f"{options.count} unseen portraits an edit, {options.steps} generation steps; perceptual: {context.perceptual.full_name}"
+    note += f"; S_dir: {context.clip.name} {context.clip.fingerprint}"
     options.out.write_text(f"# What the shipped edits do\n\n`{command}`: {note}.\n\n{table}\n")
 
 

@@ -105,7 +105,8 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace, context: Con
 
 `{command_line("core.pretrain.tuned_quality")}`: bases tuned for {options.steps} updates on {options.images} limited pictures; edits
 learned from {options.learn} pictures in {options.epochs} epochs, by words alone; {options.count} unseen pictures each. S_dir by
-{context.clip.name}, ID by {context.identity.name} {context.identity.fingerprint}, so neither compares with the paper's. Prompts: {done}.
+{context.clip.name} {context.clip.fingerprint}, ID by {context.identity.name} {context.identity.fingerprint},
+so neither compares with the paper's. Prompts: {done}.
 
 {means.to_markdown(index=False, floatfmt=".3f")}
 
