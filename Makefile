@@ -42,7 +42,7 @@ pretrain: $(VENV)/.run-ready
 	$(BIN)/python -m core.pretrain.clip --minutes 80
 	$(BIN)/python -m core.pretrain.edits --cache cache/first --out cache/first/edits
 	$(BIN)/python -m core.pretrain.attempts --edits cache/first/edits
-	$(BIN)/python -m core.pretrain.clip --out cache/clip_without_axis
+	$(BIN)/python -m core.pretrain.clip --work cache/pretrain/clip --out cache/clip_without_axis
 	$(BIN)/python -m core.pretrain.clip_axis beard
 	$(BIN)/python -m core.pretrain.edits
 	$(BIN)/python -m core.pretrain.asyrp_quality --count 256

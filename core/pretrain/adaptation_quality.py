@@ -224,4 +224,4 @@ def prove(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    common.run_command(main)

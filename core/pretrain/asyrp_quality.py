@@ -28,7 +28,7 @@ from core.metrics.edit import between_floor_and_ceiling
 from core.models.judge import Judge, load_judge
 from core.pretrain.asyrp_states import COMMON, LEARNED, STOPS, louder, pairs_of, trained_states
 from core.pretrain.base_quality import write_sheet
-from core.pretrain.common import command_line
+from core.pretrain.common import command_line, run_command
 from core.pretrain.edit_quality import CHUNK, UNSEEN_SEED, kept, reached
 from core.pretrain.edits import Recipe, context_of, field_and_number
 from core.types import Context, Edit, EditRequest, EditResult
@@ -186,4 +186,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

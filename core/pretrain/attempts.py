@@ -22,6 +22,7 @@ from torch import Tensor
 
 from core.data.edits import load_edit
 from core.pretrain.augment import gaussian_blur
+from core.pretrain.common import run_command
 from core.pretrain.dataset import batch_of, rendered, to_bytes
 from core.pretrain.edit_quality import CHUNK, edited
 from core.pretrain.edits import ALL, context_of
@@ -142,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -32,6 +32,14 @@ from core.types import ShiftlabError
 StepFunction = Callable[[int, float], Mapping[str, float | Tensor]]
 
 
+def run_command(main: Callable[[], None]) -> None:
+    """Runs a recipe's command; what is wrong with its input ends it with a sentence and status 1."""
+    try:
+        main()
+    except ShiftlabError as error:
+        sys.exit(str(error))
+
+
 def add_options(parser: argparse.ArgumentParser, out: str, minutes: float, batch: int, lr: float) -> None:
     """The options that every recipe has, with the recipe's own defaults."""
     parser.add_argument("--out", type=Path, default=Path(out), help="folder of the finished model and its card")

@@ -22,6 +22,7 @@ from core.methods.diffusionclip_settings import DiffusionCLIPEdit
 from core.metrics.edit import between_floor_and_ceiling
 from core.models.judge import Judge, load_judge
 from core.pretrain.base_quality import write_sheet
+from core.pretrain.common import run_command
 from core.pretrain.edits import RECIPES, Recipe, context_of
 from core.types import Context, Edit, EditRequest, EditResult
 from core.worlds import portraits as world
@@ -119,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -27,6 +27,7 @@ from core.models.clip import load_clip
 from core.models.identity import load_identity
 from core.models.precision import best_dtype
 from core.pretrain.base_quality import write_sheet
+from core.pretrain.common import run_command
 from core.pretrain.kept_edits import stem_of
 from core.types import Context, Edit, StepEvent, TrainRequest
 from core.worlds import portraits as world
@@ -160,4 +161,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -31,7 +31,7 @@ from core.metrics.perceptual import best_perceptual
 from core.models.base import Base
 from core.models.judge import Judge, load_judge
 from core.pretrain.base_quality import write_sheet
-from core.pretrain.common import command_line
+from core.pretrain.common import command_line, run_command
 from core.pretrain.edits import context_of
 from core.pretrain.kept_edits import kept_edit, ship
 from core.types import Context, Edit, TrainRequest
@@ -199,4 +199,4 @@ def replace_seeds(options: argparse.Namespace, last: int) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -247,4 +247,4 @@ def intro(options: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    common.run_command(main)

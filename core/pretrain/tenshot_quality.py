@@ -23,7 +23,7 @@ from core.metrics.distribution import Extractor, best_extractor, frechet_distanc
 from core.metrics.diversity import intra_lpips, nearest_lpips
 from core.metrics.perceptual import best_perceptual
 from core.pretrain.base_quality import write_sheet
-from core.pretrain.common import command_line
+from core.pretrain.common import command_line, run_command
 from core.pretrain.edits import context_of
 from core.pretrain.kept_edits import kept_edit, ship, stem_of
 from core.pretrain.sdft_quality import SHOWN, replace_seeds, sampled, table_of
@@ -144,4 +144,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

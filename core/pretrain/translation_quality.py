@@ -26,7 +26,7 @@ from core.methods.sdedit import SDEditSettings
 from core.metrics.distribution import Extractor, best_extractor, frechet_distance, kernel_distance
 from core.metrics.image import psnr, ssim
 from core.pretrain.base_quality import write_sheet
-from core.pretrain.common import command_line
+from core.pretrain.common import command_line, run_command
 from core.pretrain.edits import context_of
 from core.pretrain.kept_edits import ship
 from core.types import Context, Edit, EditRequest, EditResult, Settings, StepEvent, TrainRequest
@@ -160,4 +160,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -26,7 +26,7 @@ from core.methods.asyrp_settings import AsyrpEdit, AsyrpTune
 from core.methods.diffusionclip_settings import DiffusionCLIPEdit, DiffusionCLIPTune
 from core.pretrain import sdft_quality
 from core.pretrain.base_quality import write_sheet
-from core.pretrain.common import command_line
+from core.pretrain.common import command_line, run_command
 from core.pretrain.edits import context_of
 from core.pretrain.kept_edits import kept_edit, stem_of
 from core.types import Context, Edit, EditRequest, EditResult, Settings, TrainRequest
@@ -150,4 +150,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

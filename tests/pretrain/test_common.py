@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -119,3 +120,17 @@ def test_reduced_precision_only_where_the_device_computes_in_it(monkeypatch, bes
     monkeypatch.setattr(common, "best_dtype", lambda device: best)
     with common.autocast(torch.device("cpu")):
         assert nn.Linear(3, 2)(torch.randn(4, 3)).dtype is inside
+
+
+def test_wrong_input_ends_a_command_with_its_sentence():
+    def main():
+        raise ShiftlabError("The folder is empty. Name another.")
+
+    with pytest.raises(SystemExit, match="The folder is empty"):
+        common.run_command(main)
+
+
+@pytest.mark.parametrize("path", sorted(Path(common.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_every_recipe_s_command_ends_so(path):
+    text = path.read_text(encoding="utf-8")
+    assert "__main__" not in text or "run_command(main)" in text.split("__main__")[1]
