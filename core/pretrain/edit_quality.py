@@ -29,6 +29,7 @@ from core.worlds import portraits as world
 
 UNSEEN_SEED = 910_001  # of portraits that no recipe trains on
 CHUNK = 32
+SHOWN = 10  # people an edit, in the sheet
 
 
 def edited(edit: Edit, photos: Tensor, generation_steps: int, context: Context, strength: float = 1.0) -> tuple[Tensor, pd.DataFrame]:
@@ -68,7 +69,7 @@ def kept(judge: Judge, truth: Tensor, images: Tensor, true_images: Tensor, chang
 def measure(
     name: str, edit: Edit, judge: Judge, context: Context, count: int, generation_steps: int
 ) -> tuple[dict[str, float | str], Tensor]:
-    """One row of the table, and pictures for the sheet: ten before, ten after, ten true ones."""
+    """One row of the table, and pictures for the sheet: a row before, one after, one of true ones."""
     recipe = RECIPES[name]
     people = world.sample(count, UNSEEN_SEED, **recipe.sources)
     target = world.with_attributes(people, **recipe.targets)
@@ -89,7 +90,7 @@ def measure(
         "perceptual": scores["perceptual"].mean(),
         "PSNR dB": scores["psnr"].mean(),
     }
-    return row, torch.cat([photos[:10], images[:10].cpu(), truth[:10]])
+    return row, torch.cat([photos[:SHOWN], images[:SHOWN].cpu(), truth[:SHOWN]])
 
 
 def main() -> None:
@@ -101,22 +102,24 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=256, help="unseen portraits an edit")
     parser.add_argument("--steps", type=int, default=40, help="generation steps")
     parser.add_argument("--tag", default="", help="before the files' names, for trials")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/edit_quality.md"), help="the table")
-    parser.add_argument("--sheets", type=Path, default=Path("cache/edit_quality"), help="folder of pictures: before, after, truth")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/edit_quality.md"), help="the table; the pictures lie beside it")
     options = parser.parse_args()
     context, judge = context_of(options.checkpoints, options.cache), load_judge(options.checkpoints / "judge")
-    rows = []
+    rows, sheet = [], []
     for name in options.names or [name for name in RECIPES if (options.edits / f"{options.tag}{name}.safetensors").exists()]:
         edit = load_edit(options.edits / f"{options.tag}{name}.safetensors", context.base.state_dict())
         row, pictures = measure(name, edit, judge, context, options.count, options.steps)
-        write_sheet(pictures, options.sheets / f"{options.tag}{name}.png", columns=10)
         rows.append(row)
+        sheet.append(pictures)
         print(row, flush=True)
     command = f"python -m core.pretrain.edit_quality --count {options.count} --steps {options.steps}"
     table = pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3f")
     note = f"{options.count} unseen portraits an edit, {options.steps} generation steps; perceptual: {context.perceptual.full_name}"
     note += f"; S_dir: {context.clip.name} {context.clip.fingerprint}"
-    options.out.write_text(f"# What the shipped edits do\n\n`{command}`: {note}.\n\n{table}\n")
+    shown = options.out.with_suffix(".png")
+    write_sheet(torch.cat(sheet), shown, columns=SHOWN)
+    pictures = f"In the order of the table, {SHOWN} people an edit: before, after, and the truth.\n\n![]({shown.name})"
+    options.out.write_text(f"# What the shipped edits do\n\n`{command}`: {note}.\n\n{table}\n\n{pictures}\n")
 
 
 if __name__ == "__main__":
