@@ -14,6 +14,8 @@ from diffusers import UNet2DModel
 
 from core.models.clip import build_clip, save_clip
 from core.models.identity import save_identity
+from core.models.judge import JudgeNetwork, save_judge
+from core.worlds import portraits
 
 IMAGE_SIZE = 16
 CLIP_SIZE = 32  # open_clip's convolutional tower divides the side by 32
@@ -60,6 +62,12 @@ def write_identity(folder: Path, seed: int = 0) -> Path:
     model = timm.create_model("test_resnet", pretrained=False, num_classes=16)
     config = {"architecture": "test_resnet", "num_classes": 16, "pretrained_cfg": {"input_size": [3, IMAGE_SIZE, IMAGE_SIZE]}}
     save_identity(folder, model, config, {"name": "tiny identity", "ceiling": 0.9, "floor": 0.1})
+    return folder
+
+
+def write_judge(folder: Path) -> Path:
+    """A judge of the portraits' domains and attributes."""
+    save_judge(folder, JudgeNetwork(len(portraits.DOMAINS), len(portraits.ATTRIBUTES), 4), portraits.DOMAINS, portraits.ATTRIBUTES, 4)
     return folder
 
 

@@ -24,7 +24,7 @@ from core.models.judge import Judge, load_judge
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import run_command
 from core.pretrain.edits import RECIPES, Recipe, context_of
-from core.types import Context, Edit, EditRequest, EditResult
+from core.types import Context, Edit, EditRequest, EditResult, ShiftlabError
 from core.worlds import portraits as world
 
 UNSEEN_SEED = 910_001  # of portraits that no recipe trains on
@@ -104,9 +104,12 @@ def main() -> None:
     parser.add_argument("--tag", default="", help="before the files' names, for trials")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/edit_quality.md"), help="the table; the pictures lie beside it")
     options = parser.parse_args()
+    names = options.names or [name for name in RECIPES if (options.edits / f"{options.tag}{name}.safetensors").exists()]
+    if not names:
+        raise ShiftlabError(f"There are no edits in {options.edits}. Train them, or name another folder.")
     context, judge = context_of(options.checkpoints, options.cache), load_judge(options.checkpoints / "judge")
     rows, sheet = [], []
-    for name in options.names or [name for name in RECIPES if (options.edits / f"{options.tag}{name}.safetensors").exists()]:
+    for name in names:
         edit = load_edit(options.edits / f"{options.tag}{name}.safetensors", context.base.state_dict())
         row, pictures = measure(name, edit, judge, context, options.count, options.steps)
         rows.append(row)

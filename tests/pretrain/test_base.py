@@ -6,12 +6,10 @@ import pytest
 import torch
 
 from core.models.base import load_base
-from core.models.judge import JudgeNetwork, save_judge
 from core.pretrain import base as recipe
 from core.pretrain import base_quality, common
 from core.process.schedule import Schedule
-from core.worlds import portraits as world
-from tests.tiny import IMAGE_SIZE, tiny_unet
+from tests.tiny import IMAGE_SIZE, tiny_unet, write_judge
 
 
 @pytest.fixture
@@ -74,7 +72,7 @@ def test_evaluation_writes_figures_and_a_sheet(training, tmp_path, monkeypatch):
     monkeypatch.setattr(base_quality, "SAMPLE_STEPS", 3)
     monkeypatch.setattr(base_quality, "ROUND_TRIPS", ((9, 3, 2),))
     recipe.export(training.unet, tmp_path / "base", {"steps": 7})
-    save_judge(tmp_path / "judge", JudgeNetwork(5, 6, 4), world.DOMAINS, world.ATTRIBUTES, 4)
+    write_judge(tmp_path / "judge")
     recipe.evaluate(tmp_path / "base", tmp_path / "judge", tmp_path / "sheet.png", count=2)
     card = common.read_card(tmp_path / "base")
     assert card["steps"] == 7 and card["measured"]["portraits"] == 2

@@ -6,13 +6,12 @@ from PIL import Image
 
 from core.data.edits import save_edit
 from core.models.base import load_base
-from core.models.judge import JudgeNetwork, save_judge
 from core.pretrain import edit_quality
 from core.pretrain.edit_quality import SHOWN, kept, main, reached
 from core.pretrain.edits import RECIPES
-from core.types import Edit, EditCard
+from core.types import Edit, EditCard, ShiftlabError
 from core.worlds import portraits as world
-from tests.tiny import IMAGE_SIZE, write_models
+from tests.tiny import IMAGE_SIZE, write_judge, write_models
 
 
 class TruthfulJudge:
@@ -50,7 +49,7 @@ def test_kept_counts_what_can_be_read_in_true_pictures():
 def test_the_command_writes_a_row_an_edit_and_shows_each(tmp_path, monkeypatch):
     torch.manual_seed(0)
     checkpoints = write_models(tmp_path / "checkpoints")
-    save_judge(checkpoints / "judge", JudgeNetwork(5, 6, 4), world.DOMAINS, world.ATTRIBUTES, 4)
+    write_judge(checkpoints / "judge")
     base = load_base(checkpoints / "base", device="cpu")
     state = base.state_dict()
     for name, scale in (("smiling", 0.5), ("sketch", 0.0)):
@@ -69,3 +68,10 @@ def test_the_command_writes_a_row_an_edit_and_shows_each(tmp_path, monkeypatch):
     assert "--count 12 --steps 2" in text and "(tiny identity " in text and "S_dir: tiny clip " in text and "![](table.png)" in text
     with Image.open(tmp_path / "table.png") as sheet:
         assert sheet.size == (SHOWN * (IMAGE_SIZE + 2) + 2, 6 * (IMAGE_SIZE + 2) + 2)
+
+
+def test_a_folder_without_edits_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["edit_quality", "--edits", str(tmp_path), "--out", str(tmp_path / "table.md")])
+    with pytest.raises(ShiftlabError, match="There are no edits in"):
+        main()
+    assert not list(tmp_path.iterdir()), "nothing is written over"

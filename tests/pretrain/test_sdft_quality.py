@@ -5,10 +5,8 @@ import torch
 
 from core.data.edits import read_card
 from core.methods.sdft_settings import SDFTTune
-from core.models.judge import JudgeNetwork, save_judge
 from core.pretrain.sdft_quality import VARIANTS, main, parse, with_interval
-from core.worlds import portraits as world
-from tests.tiny import write_models
+from tests.tiny import write_judge, write_models
 
 FAST = {"seeds": "0 1", "variants": "scratch SDFT", "steps": 2, "batch": 2, "images": 4, "count": 4, "sample-steps": 2, "save-every": 1}
 
@@ -17,7 +15,7 @@ FAST = {"seeds": "0 1", "variants": "scratch SDFT", "steps": 2, "batch": 2, "ima
 def folders(tmp_path):
     torch.manual_seed(0)
     checkpoints = write_models(tmp_path / "checkpoints")
-    save_judge(checkpoints / "judge", JudgeNetwork(5, 6, 4), world.DOMAINS, world.ATTRIBUTES, 4)
+    write_judge(checkpoints / "judge")
     fast = [word for name, value in FAST.items() for word in (f"--{name}", *str(value).split())]
     return [*fast, "--checkpoints", str(checkpoints), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "sdft.md")]
 

@@ -10,11 +10,9 @@ import torch
 from core.data.edits import load_edit, read_card
 from core.methods.asyrp_block import DDPMDeltaBlock
 from core.methods.asyrp_shift import MEAN
-from core.models.judge import JudgeNetwork, save_judge
 from core.pretrain import asyrp_quality, asyrp_states, tenshot_quality, tuned_quality
 from core.types import Edit, EditCard
-from core.worlds import portraits as world
-from tests.tiny import write_models
+from tests.tiny import write_judge, write_models
 
 TUNING = ["--steps", "2", "--save-every", "1", "--threads", "1"]
 
@@ -31,7 +29,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = write_models(tmp_path_factory.mktemp("checkpoints"))
-    save_judge(folder / "judge", JudgeNetwork(5, 6, 4), world.DOMAINS, world.ATTRIBUTES, 4)
+    write_judge(folder / "judge")
     return folder
 
 
