@@ -30,6 +30,9 @@ from ui.strip import Strip, read_picture, shown
 
 SLOW: dict[str, Any] = {"concurrency_id": "edit", "concurrency_limit": 8}
 LAST = "always_last"
+# What says which picture is edited is answered in the order in which it came: Gradio takes waiting events of different handlers in any
+# order, and a cross that is answered after the file that was dropped next leaves a picture on the page that nothing is done with.
+IN_ORDER: dict[str, Any] = {"concurrency_id": "edit picture", "concurrency_limit": 1}
 
 
 def build(lab: Any, shared: Shared) -> None:
@@ -150,13 +153,13 @@ class EditTab:
         """Every event of the tab."""
         c, r, shared = self.controls, self.results, self.shared
         run, choose = self.runner, self.chooser
-        self._then_run(self._on(shared.page.load, self.start), opening=True)
+        self._then_run(self._on(shared.page.load, self.start, **IN_ORDER), opening=True)
         # Not preprocessed: Gradio would open the file first, and fail on a damaged one without a sentence. It has checked by then
         # that the path is in its upload folder.
-        self._then_run(self._on(c.drop.upload, self.drop, {c.drop}, preprocess=False))
-        self._on(c.drop.clear, self.clear_picture)
-        self._then_run(self._on(c.examples.select, self.choose_picture))
-        self._then_run(self._on(c.face.input, self.choose_face))
+        self._then_run(self._on(c.drop.upload, self.drop, {c.drop}, preprocess=False, **IN_ORDER))
+        self._on(c.drop.clear, self.clear_picture, **IN_ORDER)
+        self._then_run(self._on(c.examples.select, self.choose_picture, **IN_ORDER))
+        self._then_run(self._on(c.face.input, self.choose_face, **IN_ORDER))
         self._on(shared.source.change, self.new_source)
         self._then_run(self._on(c.edit.input, choose.choose_edit))
         self._then_run(self._on(c.preset.input, choose.choose_preset, {c.preset}))
@@ -172,7 +175,7 @@ class EditTab:
         self._wire_live()
         self._on(r.view.input, self.look)
         self._on(r.in_photo.input, self.choose_whole, {r.in_photo})
-        self._on(r.gallery.select, self.choose_shot, {r.click})
+        self._on(r.gallery.select, self.choose_shot, {r.click}, **IN_ORDER)
         c.strengths.click(self._never_silent(run.strip), self._inputs(), self._run_outputs(), **QUIET, **SLOW)
         self._then_run(self._on(r.strip.select, self.choose_strength))
 

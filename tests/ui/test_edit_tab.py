@@ -137,6 +137,16 @@ def test_several_edits_in_one_pass(visitor: Visitor, lab: FakeLab) -> None:
     assert visitor.session.shots[0].title == "pencil sketch + my night"
 
 
+def test_what_says_which_picture_is_edited_is_answered_in_order(tab: EditTab) -> None:
+    """A cross that is answered after the file that was dropped next takes that picture away, while the page still shows it."""
+    c, r = tab.controls, tab.results
+    told = {(c.drop, "upload"), (c.drop, "clear"), (c.examples, "select"), (c.face, "input"), (r.gallery, "select")}
+    wanted = {(part._id, event) for part, event in told}
+    events = [event for event in tab.shared.page.fns.values() if wanted & set(event.targets)]
+    assert len(events) == len(told)
+    assert {(event.concurrency_id, event.concurrency_limit) for event in events} == {("edit picture", 1)}
+
+
 def test_a_file_that_is_no_picture_changes_nothing(visitor: Visitor, tmp_path: Path) -> None:
     before = visitor.session.picture
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
