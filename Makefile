@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 FLAGS ?=
 VECTORS ?= runs/vectors
 
-.PHONY: run test lint bench pretrain parity help
+.PHONY: run test test-long lint bench pretrain parity help
 
 help:
 	@echo "make run                       open the lab on http://127.0.0.1:7860   (FLAGS=\"--port 7870\" for other arguments of app.py)"
-	@echo "make test                      every test but the slow and the GPU ones, in a real browser too"
+	@echo "make test                      the default suite: everything in small, and the page in a real browser"
+	@echo "make test-long                 the rest: whole trainings, recipes, every story of the page; a quarter of an hour"
 	@echo "make lint                      ruff, with the rules of pyproject.toml"
 	@echo "make bench                     seconds an edited image, the published way and ours; rewrites benchmarks/edit_speed.md"
 	@echo "make pretrain                  train everything in checkpoints/ again; goes on where it was stopped"
@@ -18,10 +19,16 @@ help:
 run: $(VENV)/.run-ready
 	$(BIN)/python app.py $(FLAGS)
 
-# Two workers, both of which walk the page (tests/browser/conftest.py) and share the rest. FLAGS="-n 0" runs one test after the other.
+# Two workers take one file after the other, so that what a file's tests share is made once. FLAGS="-n 0": one test after the other.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.test-ready
 	$(BIN)/python tests/browser/get_browser.py
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup $(FLAGS)
+	$(PYTEST) $(FLAGS)
+
+test-long: $(VENV)/.test-ready
+	$(BIN)/python tests/browser/get_browser.py
+	$(PYTEST) -m "long and not slow and not gpu" $(FLAGS)
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff check .

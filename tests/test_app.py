@@ -25,6 +25,7 @@ def refusal(words: list[str]) -> str:
     return end.value.code
 
 
+@pytest.mark.long
 def test_a_busy_port_is_a_sentence_and_the_home_is_given_back(words: list[str], tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -35,6 +36,7 @@ def test_a_busy_port_is_a_sentence_and_the_home_is_given_back(words: list[str], 
     Lab(tmp_path / "home", tmp_path / "none", "cpu").close()
 
 
+@pytest.mark.long
 def test_a_number_that_no_port_has_is_a_sentence(words: list[str]) -> None:
     assert "port 99999" in refusal([*words, "--port", "99999"])
 

@@ -81,6 +81,7 @@ def test_core_imports_no_gradio(path):
     assert not [name for name in imported(path) if name.split(".")[0] in ("gradio", "gradio_client", "ui", "app")]
 
 
+@pytest.mark.long
 def test_core_loads_without_gradio():
     """The same in a fresh interpreter, so that nothing drags gradio in by a side door."""
     modules = [module_name(path) for path in FILES if module_name(path).startswith("core")]

@@ -90,6 +90,7 @@ def test_the_curve_is_kept_in_the_home(checkpoints: Path, open_lab: Callable[[Pa
     assert events and drained(lab.curve()) == ([], curve) and list((lab.home / "cache" / "measured").iterdir())
 
 
+@pytest.mark.long
 def test_facenet_serves_an_edit_and_the_curve(
     checkpoints: Path, open_lab: Callable[[Path], Lab], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,14 +48,17 @@ class Chooser:
         return merged(updates, self._prompts(card.reference_prompt, card.target_prompt) if card.target_prompt else {})
 
     def choose_preset(self, values: Values) -> Updates:
-        """A preset writes its prompts, and chooses the edit that was trained for them."""
+        """A preset writes its prompts and chooses the edit that was trained for them, as that was trained; without one, its return step."""
         c, method = self.controls, values[self.controls.method]
         preset = next((preset for preset in self.presets if preset.name == values[c.preset]), None)
         if preset is None:
             return {c.message: ""}
-        given = {RETURN_STEP: preset.return_step} if follows_prompts(self.lab.methods[method]) else {}
+        prompts, follows = {c.reference: preset.reference, c.target: preset.target}, follows_prompts(self.lab.methods[method])
+        entry = self.view.of_prompts(method, preset.reference, preset.target) if follows else None
+        if entry is not None:
+            return merged(prompts, self.with_edit(method, entry.key))
+        given = {RETURN_STEP: preset.return_step} if follows else {}
         step = self._show(method, brought(c.forms[method], given, only=given))
-        prompts = {c.reference: preset.reference, c.target: preset.target}
         return merged(prompts, step, self._match(values, preset.reference, preset.target))
 
     def write_prompts(self, values: Values) -> Updates:

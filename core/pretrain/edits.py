@@ -71,7 +71,10 @@ RECIPES = {
     "painting": style_recipe("Oil painting", "painting"),
     "night": style_recipe("Night", "night", epochs=18, learning_rate_growth=0.87, patch_sizes=3),
     "cartoon": style_recipe("Cartoon", "cartoon", epochs=24, learning_rate_growth=0.9, patch_sizes=3, attention_guidance=0.5),
-    "old": attribute_recipe("Old", "old"),
+    # Hair turns grey only from far back, with old people's pictures to show their greys; CLIP alone is content with blue.
+    "old": attribute_recipe(
+        "Old", "old", return_step=601, epochs=8, learning_rate=5e-5, w_l1=0.2, w_patches=15, w_pairs=2, patch_regions=8, patch_alike=2
+    ),
     "glasses": attribute_recipe("Glasses", "glasses", return_step=501, learning_rate=4e-5),
     "smiling": attribute_recipe("Smiling", "smiling", return_step=501, learning_rate=5e-5, w_l1=0.6),
 }

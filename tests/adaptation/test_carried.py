@@ -59,6 +59,7 @@ def test_edged_has_the_colours_of_one_picture_and_the_edges_of_the_other():
     assert torch.allclose(edged(sharp, sharp), sharp, atol=0.05)
 
 
+@pytest.mark.long
 def test_up_with_one_model_and_down_with_the_other(model):
     x = torch.rand(2, 3, 16, 16) * 2 - 1
     many = CarrySettings(steps=60, return_step=120, scene_prompt="a street")
@@ -98,6 +99,7 @@ def test_a_scene_keeps_its_own_contrast_where_that_is_asked(model, source, tmp_p
     assert mixed.mean() == pytest.approx(carried.mean(), abs=2), "in the carried colours"
 
 
+@pytest.mark.long
 def test_a_stop_loses_nothing(model, source, tmp_path, monkeypatch):
     monkeypatch.setattr("core.adaptation.carried.BATCH", 2)
     whole, part, asked = Carrying(source, model, model, "a night", QUICK), tmp_path / "part", []
@@ -150,6 +152,7 @@ def test_carried_crops_take_half_of_the_places_and_the_cars_are_all_there(tmp_pa
     assert alone._with_carried(x, y, torch.Generator())[0] is x
 
 
+@pytest.mark.long
 def test_the_arm_needs_a_personalised_model_and_learns_with_one(model, source, tmp_path):
     scenes(1, 20, 0.4)[0].image.save(tmp_path / "one.png")
     context = Context(None, text_to_image=lambda: model)

@@ -48,6 +48,7 @@ def test_each_epoch_is_measured_in_every_domain(whole):
     assert correct(folder, "both", 1, "target").mean() == numbers["target_accuracy"]
 
 
+@pytest.mark.long
 def test_a_stopped_comparison_goes_on_to_the_bit(domains, context, whole, tmp_path):
     saved, steps = [], []
     memory = FolderCheckpoints(tmp_path / "checkpoints", saved.append)
@@ -69,6 +70,7 @@ def test_a_stopped_comparison_goes_on_to_the_bit(domains, context, whole, tmp_pa
     assert not run(domains, tmp_path, context)  # finished: nothing is trained again
 
 
+@pytest.mark.long
 def test_audited_and_oracle_have_their_own_pictures(domains, context, tmp_path):
     run(
         domains,
@@ -91,6 +93,7 @@ def test_early_stop_keeps_the_best_epoch(domains, context, tmp_path):
     assert best == len(losses) - 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["cnn", "resnet10t", "mobilenetv3_small_050"])
 def test_three_classes_with_each_network(model, context, tmp_path):
     labelled = split_set(tmp_path / "set", 10, classes=("dark", "grey", "light"))

@@ -32,6 +32,7 @@ def lab(checkpoints, context, tmp_path_factory):
     opened.close()
 
 
+@pytest.mark.long
 def test_from_a_set_to_a_report(lab, tmp_path, monkeypatch):
     index = split_set(tmp_path / "in", 8).save(tmp_path / "set.jsonl")
     key = lab.edits()[0].key

@@ -83,6 +83,7 @@ def test_checkpoints_are_kept_to_choose_from(personalised):
     assert [step for step, pictures in RunFolder(personalised).sample_strip() if len(pictures) == 4] == [2, 4]
 
 
+@pytest.mark.long
 def test_a_killed_personalisation_goes_on_without_its_original(tools, context, shot, tmp_path, personalised):
     task, seen = PersonaliseTask(images=(shot,), name="night", settings=LESSON), []
     stopping = replace(tools, context=replace(context, should_stop=lambda: len(seen) >= 3))
@@ -189,6 +190,7 @@ def test_what_cannot_run_says_so(tools, shot, tmp_path):
         list(GenerateTask(table=TABLE).run(tmp_path / "run", replace(tools, context=Context(None))))
 
 
+@pytest.mark.long
 def test_from_one_image_to_an_edit_in_the_lab(tmp_path, shot):
     checkpoints = write_models(tmp_path / "checkpoints")
     write_text_to_image(checkpoints / "streets")

@@ -14,6 +14,8 @@ from core.data.edits import save_edit
 from core.models.base import load_base
 from tests.adaptation.helpers import QUICK, contents, random_edit, write_set
 
+pytestmark = pytest.mark.long
+
 PICTURES = 12
 WORDS = [word for name, value in QUICK.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 

@@ -50,6 +50,7 @@ def test_tables_say_what_was_predicted(folder):
     assert percent(accuracies(folder)).iloc[-1].tolist()[:3] == ["adapted", "target", "90.0"]
 
 
+@pytest.mark.long
 def test_who_has_not_learned_its_own_domain_is_named(folder, tmp_path):
     table = accuracies(folder)
     assert set(table["one_answer"]) == {0.5} and doubts(table) == []  # 0.6 in the target is no doubt: source learned in source

@@ -17,6 +17,8 @@ from core.types import Context, ShiftlabError, Stopped
 from tests.adaptation.segment_helpers import labelled, quick, scenes, unlabelled, write_backbone
 from tests.methods.conftest import Memory
 
+pytestmark = pytest.mark.long
+
 ARMS = ("source", "one_shot", "generated", "target")
 
 

@@ -19,6 +19,8 @@ from core.jobs.tasks import Tools
 from core.types import Context, ShiftlabError, Stopped
 from tests.adaptation.segment_helpers import labelled, quick, scenes, unlabelled, write_backbone
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory):

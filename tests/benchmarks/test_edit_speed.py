@@ -10,6 +10,7 @@ from benchmarks.edit_speed_table import Row, table
 from tests.tiny import write_base
 
 
+@pytest.mark.long
 def test_a_whole_run_writes_its_table(tmp_path, monkeypatch):
     monkeypatch.setattr(edit_speed, "GENERATION_STEPS", (6,))
     out = tmp_path / "table.md"

@@ -33,15 +33,10 @@ CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-back
 expect.set_options(timeout=PATIENCE)
 
 
-# Stories of jobs; two workers walk the page, each with its server and its Chromium: one these, the other the rest.
-OF_JOBS = ("test_adapt_story", "test_oneshot_story", "test_shares_story", "test_tune_story", "test_tuned_base_story")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
-            item.add_marker(pytest.mark.xdist_group("browser, jobs" if item.path.stem in OF_JOBS else "browser"))
             item.add_marker(pytest.mark.timeout(600))
 
 

@@ -6,9 +6,12 @@ import re
 import zipfile
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.adaptation.helpers import write_set
+
+pytestmark = pytest.mark.long
 
 
 def zipped(folder: Path, count: int, seed: int = 0) -> Path:

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+pytestmark = pytest.mark.long
+
 
 def picture(path: Path, colour: str, orientation: int = 1) -> Path:
     exif = Image.Exif()

@@ -127,6 +127,7 @@ def test_the_preview_follows_the_slider_and_a_downloaded_png_restores_it(
     expect(history(other)).to_have_count(2)
 
 
+@pytest.mark.long
 def test_a_preset_of_prompts_writes_them(lab_page: Page) -> None:
     lab_page.locator("#tab-edit").get_by_label("Prompts", exact=True).click()
     lab_page.get_by_role("option", name="Oil painting", exact=True).click()
@@ -162,6 +163,7 @@ def test_a_damaged_image_and_a_bomb_are_refused_nothing_is_lost_and_a_sound_one_
     expect(lab_page.locator("#edit-caption")).to_contain_text("mine")
 
 
+@pytest.mark.long
 def test_the_history_brings_back_and_compares(lab_page: Page) -> None:
     number(lab_page, "Strength").fill("0.5")
     number(lab_page, "Strength").press("Enter")

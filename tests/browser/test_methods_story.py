@@ -12,6 +12,8 @@ from core.data.edits import save_edit
 from core.models.base import load_base
 from core.types import Edit, EditCard
 
+pytestmark = pytest.mark.long
+
 PHOTO, SKETCH = "a photo of a person", "a pencil sketch of a person"
 
 

@@ -15,6 +15,8 @@ from core.types import Edit, EditCard
 from tests.browser.conftest import App, free_port
 from tests.tiny import write_base, write_models
 
+pytestmark = pytest.mark.long
+
 PHOTO, SKETCH = "a photo of a person", "a pencil sketch of a person"
 
 

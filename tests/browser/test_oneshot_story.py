@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.data.segmented_write import write_segmented_zip
 from tests.adaptation.segment_helpers import CLASSES, QUICK, scenes, write_backbone
 from tests.browser.conftest import App
 from tests.tiny_text_to_image import write_text_to_image
+
+pytestmark = pytest.mark.long
 
 
 def stage(page: Page, step: str) -> Locator:

@@ -7,6 +7,8 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.long
+
 STICKY = {"Edit": "#edit-go", "Tune": "#tune-start"}  # buttons that stay in reach however long the form is
 TABS = ("Data", "Edit", "Tune", "Adapt", "One-shot", "Models", "Runs")
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}

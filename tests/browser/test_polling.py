@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from playwright.sync_api import Page, Request, expect
+
+pytestmark = pytest.mark.long
 
 SETTLED_MS, STRIKES = 1000, 4  # of the line at the top, once a second; the slowest clock of a tab takes two
 TABS = ("Data", "Tune", "Adapt", "One-shot", "Models", "Runs")

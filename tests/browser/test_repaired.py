@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from playwright.sync_api import Browser, Page
 
 from ui.gradio_repair import EVENTS_OF_ALL_FOR_EACH, REPAIRS, SCRIPTS, SOUGHT_IN_THE_WHOLE_TREE, repaired
+
+pytestmark = pytest.mark.long
 
 # Statements of the kinds that are put right, whatever Gradio is here.
 ASKED = (

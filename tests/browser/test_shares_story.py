@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_adapt_story import open_tab, zipped
+
+pytestmark = pytest.mark.long
 
 
 def test_from_pictures_without_labels_to_a_rebalanced_set(page: Page, tmp_path: Path) -> None:

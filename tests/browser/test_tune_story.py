@@ -11,6 +11,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import App
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def tune(page: Page) -> Page:

@@ -31,6 +31,7 @@ def run(tmp_path, capsys):
     return call
 
 
+@pytest.mark.long
 def test_from_a_folder_to_a_report(run, tmp_path):
     source = write_set(tmp_path / "set", 8)
     (source / "yes" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")

@@ -88,6 +88,7 @@ def test_help_is_made_of_the_settings_own_words(kind, capsys):
     assert len(settings_options(cls)) == len(cls.model_fields) + 1
 
 
+@pytest.mark.long
 def test_pictures_are_edited_and_carry_their_request(run, place, tmp_path):
     status, out, err = run("edit", "diffusionclip", place / "faces", "--edit", "sketch", "--out", tmp_path / "out", "--seed", 5, *WALK)
     assert status == 0, err
@@ -103,6 +104,7 @@ def test_pictures_are_edited_and_carry_their_request(run, place, tmp_path):
     assert same[0] == 0 and read_request(tmp_path / "out" / "1-a-sketch.png")["settings"] == record["settings"]
 
 
+@pytest.mark.long
 def test_strokes_are_redrawn_and_a_mask_keeps_the_rest(run, place, tmp_path):
     Image.new("RGB", (20, 20), "red").save(tmp_path / "strokes.png")
     (tmp_path / "masks").mkdir()
@@ -122,6 +124,7 @@ def test_strokes_are_redrawn_and_a_mask_keeps_the_rest(run, place, tmp_path):
     assert run("edit", "diffusionclip", place / "faces", "--mask", tmp_path / "masks")[0] == 2  # which means nothing to it
 
 
+@pytest.mark.long
 def test_a_tuned_base_is_kept_and_named(run, place, tmp_path):
     name = run("models", "keep", "sketch", "--checkpoints", place / "checkpoints", "--name", "sketches")[1].strip()
     assert name == "sketches" and f"{'sketches':<24} base      here" in run("models", "list")[1]
@@ -132,6 +135,7 @@ def test_a_tuned_base_is_kept_and_named(run, place, tmp_path):
     assert "There is no base 'nobody'" in run(*bridge, "--edit", "base/nobody")[2]
 
 
+@pytest.mark.long
 def test_a_training_makes_an_edit_that_can_be_used(run, place, tmp_path):
     words = ("tune", "diffusionclip", place / "faces", "--reference-prompt", "a photo", "--target-prompt", "night", *TUNE)
     status, _, err = run(*words, "--name", "night", "--out", tmp_path / "night.safetensors")
@@ -143,6 +147,7 @@ def test_a_training_makes_an_edit_that_can_be_used(run, place, tmp_path):
     assert run("edit", "diffusionclip", place / "faces" / "0.png", "--edit", folder.name, "--out", tmp_path, *WALK)[0] == 0
 
 
+@pytest.mark.long
 def test_an_interrupted_training_is_saved_and_resumed(run, place, tmp_path, monkeypatch):
     words = ("tune", "diffusionclip", place / "faces", "--reference-prompt", "a photo", "--target-prompt", "night", *TUNE)
     before = signal.getsignal(signal.SIGINT)
@@ -172,6 +177,7 @@ def larger(tmp_path):
     return folder
 
 
+@pytest.mark.long
 def test_datum_learns_and_draws_in_the_size_of_its_own_model(run, place, tmp_path, larger):
     Image.radial_gradient("L").resize((60, 40)).save(tmp_path / "wide.png")
     learn = ("tune", "datum", tmp_path / "wide.png", "--steps", 1, "--sample-steps", 2, "--checkpoint-every", 1, "--rank", 2)
@@ -186,6 +192,7 @@ def test_datum_learns_and_draws_in_the_size_of_its_own_model(run, place, tmp_pat
     assert "was personalised on the text-to-image model" in run(*draw, "--edit", folder.name, "--overwrite")[2]
 
 
+@pytest.mark.long
 def test_datum_draws_with_the_embedded_model_where_none_is_named(run, place, tmp_path):
     words = ("edit", "datum", place / "faces", "--instance-prompt", "a car", "--generation-steps", 2, "--out", tmp_path)
     status, _, err = run(*words)
@@ -206,6 +213,7 @@ def test_inversion_is_kept_for_the_next_time(run, place, tmp_path):
     assert "(known)" in run(*words)[1]
 
 
+@pytest.mark.long
 def test_models_are_inspected_and_converted(run, tmp_path):
     torch.save(random_ddpm(DDPM), tmp_path / "mine.ckpt")
     status, _, err = run("models", "inspect", tmp_path / "mine.ckpt")
@@ -267,6 +275,7 @@ def test_the_status_is_the_process_s_own(monkeypatch, capsys):
     assert end.value.code == 1 and capsys.readouterr().err.startswith("There is nothing at")
 
 
+@pytest.mark.long
 def test_models_are_listed_fetched_and_removed(run, place, tmp_path):
     mirror = tmp_path / "mirror"
     load_base(place / "checkpoints" / "base").unet.save_pretrained(mirror / "google" / "ddpm-ema-church-256")
@@ -280,6 +289,7 @@ def test_models_are_listed_fetched_and_removed(run, place, tmp_path):
     assert run("models", "remove", name)[0] == 0 and run("models", "remove", name)[0] == 1
 
 
+@pytest.mark.long
 def test_a_fetched_clip_goes_by_open_clip_s_name(run, place, tmp_path):
     words = ("edit", "diffusionclip", place / "faces" / "0.png", "--clip", "ViT-B-16:openai", *WALK, "--overwrite", "--out", tmp_path)
     status, _, err = run(*words)

@@ -11,6 +11,8 @@ from core.data.png import write_png
 from tests.tiny import write_identity
 from tests.tiny_text_to_image import write_text_to_image
 
+pytestmark = pytest.mark.long
+
 QUICK = ["--steps", 2, "--checkpoint-every", 1, "--sample-steps", 2, "--rank", 2]
 
 

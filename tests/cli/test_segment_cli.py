@@ -24,6 +24,7 @@ def run(tmp_path, capsys):
     return call
 
 
+@pytest.mark.long
 def test_from_a_folder_to_a_report(run, tmp_path):
     labelled(tmp_path / "source")
     (tmp_path / "source" / "masks" / "train" / "train0.png").write_bytes(b"broken")

@@ -24,6 +24,7 @@ def run(tmp_path, capsys):
     return call
 
 
+@pytest.mark.long
 def test_from_pictures_without_labels_to_a_rebalanced_set(run, tmp_path):
     source, target = write_set(tmp_path / "set", 30), write_set(tmp_path / "target", 20, seed=5)
     for path in sorted((target / "no").iterdir())[5:]:

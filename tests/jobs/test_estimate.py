@@ -50,6 +50,7 @@ def test_diffusionclip_counts_its_calls() -> None:
     assert (saving.held, saving.updates, saving.embedded) == (2, 125 * 6, 250 * 6)
 
 
+@pytest.mark.long
 def test_the_probe_measures_the_loaded_network(tmp_path: Path) -> None:
     base = load_base(write_base(tmp_path / "base"))
     clip = load_clip(write_clip(tmp_path / "clip"))

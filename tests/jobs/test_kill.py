@@ -17,6 +17,8 @@ from core.types import ShiftlabError
 from tests.jobs.helpers import equal, finished, submit, wait_until
 from tests.jobs.serve import HOLD, SETTINGS
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -84,6 +84,7 @@ def test_one_optimizer_step_at_each_edited_timestep(context, images, monkeypatch
     assert len(updates(events)) == 2 and len(steps) == 2 * 2  # t = 900 and 600 of 0, 300, 600, 900
 
 
+@pytest.mark.long
 def test_identity_pulls(context, images):
     without = run(context, request(images, w_id=0.0))[1]
     context.checkpoints = Memory()
@@ -91,6 +92,7 @@ def test_identity_pulls(context, images):
     assert not torch.allclose(without.weights["conv2.weight"], with_identity.weights["conv2.weight"], atol=1e-6)
 
 
+@pytest.mark.long
 def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(context, images, tmp_path):
     task = request(images, epochs=3, batch_size=2)
     _, whole = run(context, task)
@@ -110,6 +112,7 @@ def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(context, images, tm
     assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
 
 
+@pytest.mark.long
 def test_the_edit_keeps_through_a_file_and_edits(context, images, tmp_path):
     events, edit = run(context, request(images))
     save_edit(tmp_path / "smile.safetensors", edit, context.base.state_dict())
@@ -139,12 +142,14 @@ def test_the_card_says_where_and_how_it_edits(context, images, monkeypatch):
     assert edit.weights[TIMESTEPS].tolist() == visited and len(edit.weights[MEAN]) == len(visited)
 
 
+@pytest.mark.long
 def test_samples_and_saves(context, images):
     events, _ = run(context, request(images, sample_every=3))
     assert [event.step for event in events if event.phase == "sample"] == [3, 6]
     assert context.checkpoints.steps == [3, 6, 6]
 
 
+@pytest.mark.long
 def test_float16_learns_in_float32(context, images):
     context.base = context.base.with_dtype(torch.bfloat16)
     _, edit = run(context, request(images, epochs=1))

@@ -50,6 +50,7 @@ def edited(prompted, portraits, edits=(), **settings) -> EditResult:
     return list(Datum().edit(EditRequest(portraits, settings, tuple(edits), seed=3), prompted))[-1]
 
 
+@pytest.mark.long
 def test_a_portrait_is_learned_and_drawn(prompted, portraits):
     *_, edit = Datum().train(TrainRequest(portraits, DatumTune(**LESSON, layers="all"), "portrait", 7), prompted)
     free = edited(prompted, portraits, [edit], start="noise")

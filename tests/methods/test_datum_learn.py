@@ -22,6 +22,7 @@ from tests.tiny_text_to_image import IMAGE_SIZE, LATENT_SIZE, write_text_to_imag
 WAYS = [{}, {"layers": "all", "text_encoder": True, "alpha": 4}, {"rank": 0, "text_encoder": True}, {"prior_weight": 1.0}]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", WAYS)
 def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(prompted, shot, settings, tmp_path):
     _, whole = learned(prompted, shot, **settings)
@@ -37,6 +38,7 @@ def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(prompted, shot, set
     assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", WAYS)
 def test_the_file_predicts_as_the_student_does(prompted, text_to_image, shot, settings, tmp_path):
     _, edit = learned(prompted, shot, **settings)
@@ -51,6 +53,7 @@ def test_the_file_predicts_as_the_student_does(prompted, text_to_image, shot, se
     assert torch.allclose(own, theirs, atol=tolerance) and (own - before).abs().max() > 10 * tolerance
 
 
+@pytest.mark.long
 def test_diffusers_reads_the_file_and_the_card_is_in_it(prompted, text_to_image, pipeline_folder, shot, tmp_path):
     _, edit = learned(prompted, shot, layers="all", text_encoder=True, alpha=8)
     path = tmp_path / "step_000004.safetensors"
@@ -73,6 +76,7 @@ def test_diffusers_reads_the_file_and_the_card_is_in_it(prompted, text_to_image,
         assert torch.allclose(pipeline.unet(z, t, theirs).sample, ours.eps(z, t, theirs), atol=1e-5)
 
 
+@pytest.mark.long
 def test_adapters_begin_as_nothing_and_only_they_learn(prompted, text_to_image, shot):
     student = PromptStudent(text_to_image, DatumTune(**LESSON, text_encoder=True))
     assert all(".lora_" in name for name in student.learning) and {name.split(".")[0] for name in student.learning} == {
@@ -94,6 +98,7 @@ def test_adapters_begin_as_nothing_and_only_they_learn(prompted, text_to_image, 
     assert text_to_image.fingerprint == before  # the model itself is frozen
 
 
+@pytest.mark.long
 def test_it_learns_the_image(prompted, shot):
     """A grey image again and again: the student denoises it better than the model did."""
     grey = torch.full_like(shot, 0.3)
@@ -101,6 +106,7 @@ def test_it_learns_the_image(prompted, shot):
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 
+@pytest.mark.long
 def test_checkpoints_are_kept_on_the_way(prompted, shot):
     kept = {}
     events, edit = learned(prompted, shot, lambda step, made: kept.setdefault(step, made), steps=5)
@@ -136,6 +142,7 @@ def test_prior_preservation_learns_from_the_models_own_pictures(prompted, shot):
     assert prompted.checkpoints.kept["class images"]["latents"].shape == (3, 4, LATENT_SIZE, LATENT_SIZE)
 
 
+@pytest.mark.long
 def test_class_images_that_were_drawn_are_kept(prompted, shot):
     """Stopped in the second batch of ten: the first eight are not drawn again, and what is learned from all is the same."""
     _, whole = learned(prompted, shot, prior_weight=1.0, class_images=10)
@@ -151,6 +158,7 @@ def test_class_images_that_were_drawn_are_kept(prompted, shot):
     assert all(torch.equal(whole.weights[name], edit.weights[name]) for name in whole.weights)
 
 
+@pytest.mark.long
 def test_a_run_goes_on_with_its_own_model_only(prompted, shot, tmp_path):
     learned(prompted, shot, steps=2)
     other = load_text_to_image(write_text_to_image(tmp_path / "other", seed=1), dtype=torch.float32)
@@ -158,6 +166,7 @@ def test_a_run_goes_on_with_its_own_model_only(prompted, shot, tmp_path):
         learned(dataclasses.replace(prompted, text_to_image=lambda: other), shot)
 
 
+@pytest.mark.long
 def test_what_is_wrong_is_a_sentence(prompted, text_to_image, shot):
     for wrong, said in (
         ({"token": "V*"}, r"reads the token “V\*” as v \+ \*"),
@@ -188,6 +197,7 @@ def test_a_word_with_a_meaning_is_warned_of(prompted, shot):
     assert "common word" in events[0].note
 
 
+@pytest.mark.long
 def test_domainstudio_keeps_to_the_frozen_source(prompted, text_to_image, shot):
     settings = PromptDomainStudioTune(**{**LESSON, "rank": 0, "batch_size": 3})
     *events, edit = tune_domainstudio([shot, shot.flip(2)], settings, "houses", 7, prompted)

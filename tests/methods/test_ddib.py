@@ -37,6 +37,7 @@ def crossed(images, source, target):
     return last(generate(target.eps, latent, paper_timesteps(4, 59), target.schedule)).clamp(-1, 1)
 
 
+@pytest.mark.long
 def test_up_with_the_source_base_and_down_with_the_target_base(context, images, painting, night):
     base = context.base
     first, second = base.tuned(painting.weights), base.tuned(night.weights)
@@ -53,6 +54,7 @@ def test_the_target_alone_is_guided(context, images, painting):
     assert torch.equal(run(context, images, painting, attention_guidance=0.8).images, expected)
 
 
+@pytest.mark.long
 def test_there_and_back_leads_to_where_it_began(context, images, painting):
     """The bridge is exact in the limit of many steps; with more of them the images come back closer."""
 
@@ -65,6 +67,7 @@ def test_there_and_back_leads_to_where_it_began(context, images, painting):
     assert missed(24) < 0.6 * missed(4)
 
 
+@pytest.mark.long
 def test_the_inversion_is_kept_for_another_target(context, images, painting, night, tmp_path):
     context.store = TrajectoryStore(tmp_path)
     runs = [run(context, images, edit, grid="lab", return_step=999).timing["cached"] for edit in (painting, night)]

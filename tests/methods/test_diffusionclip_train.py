@@ -46,6 +46,7 @@ def test_the_first_loss_by_hand(context, images):
     assert {name: event.numbers[name] for name in expected} == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.long
 def test_samples_are_guided_and_the_training_is_not(context, images):
     (_, plain), (events, guided) = (run(context, request(images, attention_guidance=scale)) for scale in (0.0, 0.8))
     assert all(torch.equal(value, guided.weights[name]) for name, value in plain.weights.items())
@@ -63,6 +64,7 @@ def iterate(generator):
     yield value
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["chained", "saving"])
 def test_every_weight_of_the_network_moves_and_the_base_does_not(context, images, mode):
     before = {name: value.clone() for name, value in context.base.state_dict().items()}
@@ -77,6 +79,7 @@ def test_learning_follows_the_direction(context, images):
     assert losses[-1] < losses[0] - 0.05
 
 
+@pytest.mark.long
 def test_the_learning_rate_grows_after_each_epoch(context, images):
     events = updates(run(context, request(images, epochs=3, batch_size=2, learning_rate=1e-5))[0])
     assert [event.numbers["lr"] for event in events] == pytest.approx([1e-5, 1e-5, 1.3e-5, 1.3e-5, 1.69e-5, 1.69e-5])
@@ -91,6 +94,7 @@ def test_optimizer_steps_of_a_batch(context, images, mode, steps):
     assert counts == {steps}
 
 
+@pytest.mark.long
 def test_the_identity_loss_has_a_gradient_in_saving_mode(context, images):
     """The reference computes it there on a detached tensor, where its weight changes nothing."""
     without = run(context, request(images, mode="saving", w_id=0.0))[1]
@@ -99,6 +103,7 @@ def test_the_identity_loss_has_a_gradient_in_saving_mode(context, images):
     assert any(not torch.allclose(without.weights[name], with_identity.weights[name], atol=1e-6) for name in without.weights)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["chained", "saving"])
 def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(context, images, mode, tmp_path):
     task = request(images, mode=mode, epochs=3, batch_size=2, w_patches=1.0, target_images=-images)
@@ -118,6 +123,7 @@ def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(context, images, mo
     assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
 
 
+@pytest.mark.long
 def test_save_now_and_regular_saves(context, images):
     presses = iter([False, True, False, False, False, False])
     context.save_now = lambda: next(presses, False)
@@ -126,6 +132,7 @@ def test_save_now_and_regular_saves(context, images):
     assert [event.step for event in events if event.phase == "sample"] == [3, 6]
 
 
+@pytest.mark.long
 def test_samples_are_the_same_pictures_with_scores(context, images):
     task = request(images)
     task = TrainRequest(task.images, task.settings, task.name, samples=images[1:])
@@ -143,6 +150,7 @@ def test_the_card_says_where_the_edit_comes_from(context, images):
     assert all(value.dtype == torch.float32 for value in edit.weights.values())
 
 
+@pytest.mark.long
 def test_gradient_checkpointing_learns_the_same(context, images):
     plain = run(context, request(images, epochs=1))[1]
     context.checkpoints = Memory()
@@ -150,6 +158,7 @@ def test_gradient_checkpointing_learns_the_same(context, images):
     assert all(torch.allclose(plain.weights[name], saving.weights[name], atol=1e-5) for name in plain.weights)
 
 
+@pytest.mark.long
 def test_bfloat16_autocast_keeps_float32_weights(context, images):
     context.base = context.base.with_dtype(torch.bfloat16)
     events, edit = run(context, request(images, epochs=1))
@@ -157,11 +166,13 @@ def test_bfloat16_autocast_keeps_float32_weights(context, images):
     assert all(value.dtype == torch.float32 for value in edit.weights.values())
 
 
+@pytest.mark.long
 def test_images_give_the_direction_without_prompts(context, images):
     task = request(images, image_weight=1.0, target_prompt="", target_images=-images)
     assert updates(run(context, task)[0])
 
 
+@pytest.mark.long
 def test_patches_of_target_images_count_where_they_have_a_weight(context, images):
     plain = updates(run(context, request(images, target_images=-images))[0])
     context.checkpoints = Memory()

@@ -42,6 +42,7 @@ def experts(models) -> Edit:
     return Edit(EditCard(name="experts", method="egsde", base_fingerprint=models["base"].fingerprint, weights="own"), weights)
 
 
+@pytest.mark.long
 def test_the_guided_walk_by_hand(context, images, painting, experts):
     """All M steps: the posterior mean with fixed small variance (DDPM, eq. 7), the energy's gradient by autograd."""
     schedule, tuned = context.base.schedule, context.base.tuned(painting.weights)
@@ -62,6 +63,7 @@ def test_the_guided_walk_by_hand(context, images, painting, experts):
     assert not torch.allclose(run(context, images, experts, painting, lambda_s=0, lambda_i=0).images, result, atol=0.02)
 
 
+@pytest.mark.long
 def test_faithfulness_keeps_the_coarse_content_and_realism_leaves_the_source_features(context, images, painting, experts):
     low_pass = LowPass(IMAGE_SIZE, 4)
     far = {"return_step": 200, "generation_steps": 20}

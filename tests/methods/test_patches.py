@@ -61,6 +61,7 @@ def test_in_regions_it_counts_where_a_thing_stands():
     assert between(1) < 0.2 * between(2)
 
 
+@pytest.mark.long
 def test_its_gradient_leads_to_the_target(targets):
     x = (0.3 * torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))).requires_grad_()
     before = distance(x, targets).item()

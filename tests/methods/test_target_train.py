@@ -28,6 +28,7 @@ def run(context: Context, request: TrainRequest) -> tuple[list[StepEvent], Edit]
     return events, edit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("method", "settings"), [("sdft", {}), ("sdft", {"rank": 2}), ("sdft", {"start": "scratch"}), ("domainstudio", {})]
 )
@@ -56,6 +57,7 @@ def test_the_network_moves_and_the_base_does_not(context, images, method):
     assert all(torch.equal(value, before[name]) for name, value in context.base.state_dict().items())
 
 
+@pytest.mark.long
 def test_it_learns_the_target(context):
     """One picture again and again: the student denoises it better than the source does."""
     image = torch.full((1, 3, 16, 16), 0.5)
@@ -73,6 +75,7 @@ def test_learned_sigma_has_the_bound_and_learns_its_variance(context, images, me
     assert edit.weights["conv_out.weight"].shape[0] == 6
 
 
+@pytest.mark.long
 def test_adapters_start_as_nothing_and_are_merged(context, images):
     student = Student(context.base, rank=2, seed=1)
     weights = student.weights()
@@ -102,6 +105,7 @@ def test_scratch_is_random_by_the_seed(context):
     assert not torch.equal(weights[0], context.base.state_dict()["conv_in.weight"])
 
 
+@pytest.mark.long
 def test_the_average_is_what_is_kept(context, images):
     state = run_state(context, images, steps=2)
     kept = run(context, request(images, steps=2))[1].weights
@@ -143,6 +147,7 @@ def test_free_samples_belong_to_their_seeds(context):
     assert torch.allclose(together[1:], alone, atol=0.05) and not torch.allclose(together[:1], alone, atol=0.5)
 
 
+@pytest.mark.long
 def test_samples_and_saves_come_in_time(context, images):
     events, edit = run(context, request(images, sample_every=2))
     samples = [event for event in events if event.phase == "sample"]

@@ -36,6 +36,7 @@ class Hungry:
         yield from METHODS["diffusionclip"].edit(request, context)
 
 
+@pytest.mark.long
 def test_a_training_goes_on_with_lighter_settings(context, images):
     hungry = Hungry(lambda settings: settings.mode == "chained" or settings.batch_size > 1)
     request = TrainRequest(images, DiffusionCLIPTune(batch_size=4), "sketch")
@@ -47,6 +48,7 @@ def test_a_training_goes_on_with_lighter_settings(context, images):
     assert edit.card.settings["batch_size"] == 1
 
 
+@pytest.mark.long
 def test_idle_networks_go_first(context, images, monkeypatch):
     """Once; then what is lighter. The networks that are needed come back, so a second time would gain nothing."""
     parked = []
@@ -62,6 +64,7 @@ def test_idle_networks_go_first(context, images, monkeypatch):
     assert hungry.tried == [3, 3, 1, 2] and "idle networks" in result.note and "groups of 1" in result.note
 
 
+@pytest.mark.long
 def test_a_training_that_never_fits_is_a_sentence(context, images):
     with pytest.raises(ShiftlabError, match="lightest settings"):
         list(train_within_memory(Hungry(lambda settings: True), TrainRequest(images, DiffusionCLIPTune(), "sketch"), context))
@@ -84,6 +87,7 @@ def test_a_batch_never_gets_so_small_that_the_method_loses_something(settings, l
     assert settings.batch_size == least and type(settings)(**settings.model_dump()) == settings
 
 
+@pytest.mark.long
 def test_pictures_in_smaller_groups_are_the_same_pictures(context, images):
     settings = DiffusionCLIPEdit(return_step=201, generation_steps=2, grid="paper", inversion_steps=3, encoding="noise", eta=1.0)
     request = EditRequest(images, settings, seed=7)
@@ -95,6 +99,7 @@ def test_pictures_in_smaller_groups_are_the_same_pictures(context, images):
     assert len(result.scores) == 3 and result.models == whole.models
 
 
+@pytest.mark.long
 def test_groups_keep_what_the_method_said_of_them(context, images):
     class Noting(Hungry):
         def edit(self, request, context):
@@ -106,6 +111,7 @@ def test_groups_keep_what_the_method_said_of_them(context, images):
     assert result.note.endswith("groups of 1 or fewer. Lower the return step.")
 
 
+@pytest.mark.long
 def test_a_picture_that_never_fits_is_a_sentence(context, images):
     with pytest.raises(ShiftlabError, match="One picture alone"):
         list(edit_within_memory(Hungry(lambda request: True), EditRequest(images, DiffusionCLIPEdit()), context))

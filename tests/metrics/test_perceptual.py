@@ -41,6 +41,7 @@ def test_distance_of_the_identity_encoder(tmp_path):
     assert torch.allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.long
 def test_facenet_s_own_features_tell_the_distance_of_an_edit(facenet):
     a, b = torch.rand(2, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     perceptual = perceptual_for(facenet)
@@ -55,6 +56,7 @@ def test_facenet_s_own_features_tell_the_distance_of_an_edit(facenet):
     assert (perceptual(a, b) > 0).all() and facenet.crop == ALIGNED_FACE
 
 
+@pytest.mark.long
 def test_lpips_stands_in_beside_facenet_and_nowhere_else(facenet, tmp_path, monkeypatch):
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     kept = tmp_path / "hub" / "checkpoints" / "alexnet-owt-7be5be79.pth"

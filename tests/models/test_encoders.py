@@ -43,6 +43,7 @@ def test_a_folder_is_told_and_taken_in(shelf, tmp_path, kind, write):
     assert inspect(shelf.told(kind, model).where).fingerprint == facts.fingerprint
 
 
+@pytest.mark.long
 def test_a_file_of_clip_weights_needs_its_model_s_name(shelf, tmp_path, tiny_named):
     folder = write_clip(tmp_path / "brought", seed=3)
     weights = (folder / "model.safetensors").rename(tmp_path / "weights.safetensors")
@@ -57,6 +58,7 @@ def test_a_file_of_clip_weights_needs_its_model_s_name(shelf, tmp_path, tiny_nam
     assert model.fingerprint == facts.fingerprint and model.templates == IMAGENET_TEMPLATES
 
 
+@pytest.mark.long
 def test_the_activation_that_a_file_leaves_open_is_told(shelf, tmp_path, tiny_named, monkeypatch):
     weights = (write_clip(tmp_path / "brought") / "model.safetensors").rename(tmp_path / "weights.safetensors")
     assert inspect(weights, clip_name="tiny").notes == (), "open_clip knows it in one form alone"
@@ -115,6 +117,7 @@ def test_a_network_that_timm_does_not_know_is_a_sentence(tmp_path):
         inspect(folder)
 
 
+@pytest.mark.long
 def test_facenet_s_file_is_an_identity_encoder(shelf, tmp_path):
     state = InceptionResnetV1(pretrained=None, classify=False).state_dict()
     torch.save(state | {"logits.weight": torch.zeros(2, 512), "logits.bias": torch.zeros(2)}, tmp_path / "vggface2.pt")

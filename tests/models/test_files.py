@@ -85,12 +85,14 @@ def meta(config):
         return random_guided(config) if isinstance(config, GuidedConfig) else random_ddpm(config)
 
 
+@pytest.mark.long
 def test_the_published_sizes_are_recognised():
     assert recognise(meta(DDPMConfig())).config == DDPMConfig()
     adm = GuidedConfig(model_channels=256, num_res_blocks=2, attention_resolutions=(8, 16, 32))
     assert recognise(meta(adm)).config == adm and "ADM-256" in recognise(meta(adm)).title
 
 
+@pytest.mark.long
 def test_what_cannot_be_represented_is_refused_by_name():
     adm_128 = meta(GuidedConfig(32, (1, 1, 2, 3, 4), 2, (4, 8, 16), 32, 128))
     with pytest.raises(ShiftlabError, match=r"ADM-128.*fixed number of heads"):
@@ -215,6 +217,7 @@ def test_code_is_named_and_not_executed(tmp_path, capsys, ddpm):
     assert "executed" not in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's, of its scripts
 def test_a_script_is_named_and_not_executed(tmp_path):
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "ViT-B-16.pt")

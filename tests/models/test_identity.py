@@ -52,6 +52,7 @@ def test_what_is_missing_is_a_sentence(tmp_path, monkeypatch):
         load_facenet("imagenet")
 
 
+@pytest.mark.long
 def test_facenet_does_not_invent_its_bounds(tmp_path):
     torch.save(InceptionResnetV1(pretrained=None).state_dict(), tmp_path / "own.pt")
     encoder = load_facenet(str(tmp_path / "own.pt"))

@@ -38,6 +38,7 @@ def test_a_backward_pass_holds_what_the_forward_saved():
         assert peak_bytes(lambda: layers(x)) <= 3 * one
 
 
+@pytest.mark.long
 def test_the_goals_hold_as_computed_for_the_256_px_ddpm():
     """Under 8 GB for fine-tuning in the saving mode and under 3 GB for edits: computed, in float32."""
     training, inference = training_memory(), inference_memory()
@@ -47,6 +48,7 @@ def test_the_goals_hold_as_computed_for_the_256_px_ddpm():
     assert "not measured" in training.how
 
 
+@pytest.mark.long
 def test_every_way_of_saving_saves():
     thrifty = training_memory(TINY)
     assert thrifty.working < training_memory(TINY, gradient_checkpointing=False).working

@@ -54,6 +54,7 @@ def test_shapes_and_facts(model):
     assert model.schedule.beta_schedule == "scaled_linear" and len(model.fingerprint) == 16
 
 
+@pytest.mark.long
 @torch.no_grad()
 def test_the_same_images_as_the_pipeline_makes(model, folder):
     z = ItemNoise([1, 2]).normal(model.latent_shape)
@@ -66,6 +67,7 @@ def test_the_same_images_as_the_pipeline_makes(model, folder):
     assert theirs.std() > 0.01
 
 
+@pytest.mark.long
 def test_the_tokenizer_is_open_clips():
     prompts = ["a photo of a sks urban scene", "Traffic light, crossing  at night!", "café"]
     ours = clip_tokenizer(77)(prompts, padding="max_length", return_tensors="np").input_ids
@@ -147,6 +149,7 @@ def test_weights_in_the_names_of_older_transformers_are_the_same(copied, model):
     assert load_text_to_image(copied, dtype=torch.float32).fingerprint == model.fingerprint
 
 
+@pytest.mark.long
 def test_the_shelf_opens_tells_and_takes_it(folder, model, tmp_path):
     shutil.copytree(folder, tmp_path / "checkpoints" / "streets")
     shelf = Shelf(tmp_path / "home", tmp_path / "checkpoints", torch.device("cpu"), torch.float32)

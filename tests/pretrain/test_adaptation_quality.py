@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+import pytest
+
 from core.data.edits import save_edit
 from core.models.base import load_base
 from core.pretrain.adaptation_quality import prove
 from core.types import Edit, EditCard
 from tests.tiny import write_models
+
+pytestmark = pytest.mark.long
 
 
 def test_the_proof_from_portraits_to_its_table(tmp_path):

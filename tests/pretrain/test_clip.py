@@ -131,6 +131,7 @@ def test_radii_grow_and_half_stay_small():
     assert (clip.radii(200, 0.9) <= clip.TRUSTED_RADIUS).float().mean() > 0.4
 
 
+@pytest.mark.long
 def test_trained_resumed_written_and_read_again(tiny, cache, tmp_path, monkeypatch):
     def trained(out, steps):
         arguments = ["clip", "--out", str(out), "--work", str(out) + "-work", "--cache", str(cache), "--steps", str(steps), "--batch", "8"]

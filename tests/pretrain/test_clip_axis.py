@@ -14,6 +14,8 @@ from core.pretrain import attempts, axis_fit, clip, clip_axis, common
 from core.pretrain.axis_fit import Axis, Readings, axis_of, give_axis, open_ended, ridge, said_of, unused_direction
 from core.worlds import portraits as world
 
+pytestmark = pytest.mark.long
+
 TINY = {
     "embed_dim": 16,
     "vision_cfg": {"layers": [1, 1, 1, 1], "width": 4, "head_width": 16, "image_size": 64},

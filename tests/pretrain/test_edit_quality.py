@@ -46,6 +46,7 @@ def test_kept_counts_what_can_be_read_in_true_pictures():
     assert kept(TruthfulJudge(), truth, edited[None], true_picture[None], ("hat",)) == 1
 
 
+@pytest.mark.long
 def test_the_command_writes_a_row_an_edit_and_shows_each(tmp_path, monkeypatch):
     torch.manual_seed(0)
     checkpoints = write_models(tmp_path / "checkpoints")

@@ -45,6 +45,7 @@ def test_everybody_is_drawn_as_often_as_the_table_says(tmp_path):
     assert people.draw(20, other_domains=0.0)[0].shape == (20, 3, 64, 64)
 
 
+@pytest.mark.long
 def test_trained_measured_and_read_again(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(recipe, "measure", lambda identity: {"ceiling": 0.8, "floor": 0.1, "measured": {}})
     arguments = ["identity", "--out", str(tmp_path / "identity"), "--cache", str(tmp_path / "cache"), "--steps", "2", "--batch", "6"]
@@ -65,6 +66,7 @@ def test_begins_with_the_weights_of_an_encoder_that_is_there(tiny, tmp_path):
         torch.testing.assert_close(training.model.network.state_dict()[name], weights)
 
 
+@pytest.mark.long
 def test_measured_on_unseen_people(tiny):
     torch.manual_seed(0)
     facts = recipe.measure(recipe.Identity(recipe.Embedder().folded(), name="untrained", image_size=64), people=5)

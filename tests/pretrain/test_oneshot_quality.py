@@ -26,6 +26,7 @@ def options_of(tmp_path, **more) -> argparse.Namespace:
     ), **more})  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_proof_from_one_image_to_its_table(tmp_path):
     write_text_to_image(tmp_path / "checkpoints" / "streets")
     options = options_of(tmp_path)
@@ -43,6 +44,7 @@ def test_the_proof_from_one_image_to_its_table(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in options.work.rglob("*.safetensors")} == made
 
 
+@pytest.mark.long
 def test_some_arms_alone(tmp_path):
     write_text_to_image(tmp_path / "checkpoints" / "streets")
     options = options_of(tmp_path, oracle=False, arms=["carried"])

@@ -20,6 +20,7 @@ def folders(tmp_path):
     return [*fast, "--checkpoints", str(checkpoints), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "sdft.md")]
 
 
+@pytest.mark.long
 def test_the_table_has_its_variants_and_names_its_extractors(folders, tmp_path, capsys):
     main(folders)
     text = (tmp_path / "sdft.md").read_text()

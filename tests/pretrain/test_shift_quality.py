@@ -36,6 +36,7 @@ def options(tmp_path):
     return options_in(tmp_path)
 
 
+@pytest.mark.long
 def test_a_crowd_and_the_sources_mixed_from_it(options):
     people = crowd(200, 1, "smiling", "glasses", 0.8)
     assert people.smiling.float().mean() == 0.5
@@ -53,6 +54,7 @@ def test_a_crowd_and_the_sources_mixed_from_it(options):
                 assert glasses.count("yes") / len(glasses) == pytest.approx(share, abs=0.1)
 
 
+@pytest.mark.long
 def test_the_proof_to_its_table_goes_on_where_it_was_stopped(options):
     prove(options)
     text = options.out.read_text(encoding="utf-8")

@@ -70,6 +70,7 @@ def test_bases_are_named_on_the_command_line_or_after_their_files():
     assert (first[0], str(first[1]), second[0]) == ("naive", "a/b.safetensors", "sdft")
 
 
+@pytest.mark.long
 def test_the_command_writes_the_table_and_keeps_its_classifier(tmp_path, bases, context):
     checkpoints, edit = write_models(tmp_path / "checkpoints"), tmp_path / "sdft.safetensors"
     save_edit(edit, bases["sdft"], context.base.state_dict(), "full")

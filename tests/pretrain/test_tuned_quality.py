@@ -14,6 +14,8 @@ from core.pretrain import asyrp_quality, asyrp_states, tenshot_quality, tuned_qu
 from core.types import Edit, EditCard
 from tests.tiny import write_judge, write_models
 
+pytestmark = pytest.mark.long
+
 TUNING = ["--steps", "2", "--save-every", "1", "--threads", "1"]
 
 

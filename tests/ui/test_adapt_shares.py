@@ -135,6 +135,7 @@ def test_from_the_button_to_a_rebalanced_set(guest, part, tools):
     assert again.seen.set == chain.entry.id and len(guest.tab.shelf.entries()) == 3
 
 
+@pytest.mark.long
 def test_adapted_twins_are_offered_and_learned_from(guest, part, tools):
     guest.tab.shelf.choose("faces", target="bright")
     guest.goes_to("edit")
@@ -151,6 +152,7 @@ def test_adapted_twins_are_offered_and_learned_from(guest, part, tools):
     assert "Tick “Learn from the adapted pictures too”" in guest.sees(part.told)
 
 
+@pytest.mark.long
 def test_pictures_without_labels_are_brought_and_counted(guest, part, tmp_path, tools):
     guest.values[part.drop] = str(zipped(tmp_path / "zip"))
     guest.does(part.upload)

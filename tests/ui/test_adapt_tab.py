@@ -220,6 +220,7 @@ def test_cancel_does_not_hit_the_new_job_of_another_window(carried):
     assert tab.lab.asked_for == [("cancel", shown.id)]
 
 
+@pytest.mark.long
 def test_classifiers_curves_tables_and_report(carried):
     tab, compare = carried.tab, carried.tab.compare
     carried.goes_to("classifier")

@@ -122,6 +122,19 @@ def test_an_edit_brings_the_guidance_that_it_was_shown_with(visitor: Visitor, la
     assert visitor.shown[visitor.tab.results.gallery][0][1] == "1 · cartoon · t 601 · × 1 · guided 0.5"
 
 
+def test_a_preset_chooses_its_edit_as_that_was_trained(visitor: Visitor, lab: FakeLab) -> None:
+    c = visitor.tab.controls
+    step, glasses = c.forms["diffusionclip"].components["return_step"], "a photo of a person with glasses"
+    visitor.values[c.preset] = "Glasses"
+    visitor.take(visitor.tab.chooser.choose_preset(visitor.values))
+    assert (visitor.values[c.target], visitor.values[c.edit], visitor.values[step]) == (glasses, None, 401), "the preset's own"
+    lab.offered.append(entry("glasses", glasses))
+    lab.offered[-1].card.reference_prompt = "a photo of a person without glasses"
+    lab.offered[-1].card.settings["return_step"] = 501
+    visitor.take(visitor.tab.chooser.choose_preset(visitor.values))
+    assert (visitor.values[c.target], visitor.values[c.edit], visitor.values[step]) == (glasses, "glasses", 501)
+
+
 def test_an_edit_of_another_base_is_refused_by_name(visitor: Visitor) -> None:
     c = visitor.tab.controls
     visitor.values[c.edit] = "alien"

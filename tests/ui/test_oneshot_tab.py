@@ -113,6 +113,7 @@ def test_an_image_is_brought_from_anywhere_and_survives_a_reload(tab, tmp_path):
     assert "64 × 32" in guest.sees(tab.image.told) and ">mine<" in Guest(tab).sees(tab.rail)
 
 
+@pytest.mark.long
 def test_the_token_and_the_crop_are_checked_before_anything_runs(guest, tmp_path):
     tab, step = guest.tab, guest.tab.personalise
     guest.goes_to("personalise")
@@ -271,6 +272,7 @@ def test_a_target_that_measures_nothing_is_refused_at_once(sets, tmp_path):
     assert "All scenes of the labelled target are for training" in sets.told and sets.tab.lab.rows == []
 
 
+@pytest.mark.long
 def test_segmenters_are_compared_and_shown(sets, tmp_path):
     guest, tab, step = sets, sets.tab, sets.tab.segment
     for arms, words in (([], "Tick one"), (["generated"], "Make one in step 3")):

@@ -22,6 +22,8 @@ from core.types import Edit, EditCard
 from tests.tiny import write_models
 from ui.page import build_page
 
+pytestmark = pytest.mark.long
+
 BUTTONS = {"click", "upload", "submit"}  # they start jobs and want files: the browser's stories press them
 SLOW = {"CurveEvents.show", "CurveEvents.take"}  # they measure a curve
 NOTHING_YET = (IndexError,)  # of a shot, before anything was edited

@@ -46,6 +46,7 @@ def test_any_height_can_be_drawn_and_shows_the_same_scene(height):
     assert (usual == truth).float().mean() > 0.9
 
 
+@pytest.mark.long
 def test_labels_follow_what_the_day_picture_shows():
     """Edges of the truth are edges of the picture, and sky and leaves have their colours."""
     scenes = world.sample(24, seed=7)
@@ -58,6 +59,7 @@ def test_labels_follow_what_the_day_picture_shows():
     assert (blue >= red - 0.05)[sky].float().mean() > 0.97 and (green > blue)[leaves].float().mean() > 0.9
 
 
+@pytest.mark.long
 def test_rare_classes_are_rare_and_common_ones_nearly_everywhere():
     shown = world.visible(world.sample(250, seed=8))
     often = {name: np.mean([shares.get(name, 0) > 0.0005 for shares in shown]) for name in world.CLASSES}
@@ -67,6 +69,7 @@ def test_rare_classes_are_rare_and_common_ones_nearly_everywhere():
     assert all(abs(sum(shares.values()) - 1) < 1e-5 for shares in shown)
 
 
+@pytest.mark.long
 def test_every_domain_is_a_picture_of_its_own():
     scenes = world.sample(6, seed=9)
     pictures = {domain: world.render(scenes, domain) for domain in world.DOMAINS}
@@ -79,6 +82,7 @@ def test_every_domain_is_a_picture_of_its_own():
     assert (pictures["night"] > 0.6).float().mean() > 0.001  # lamps and windows shine
 
 
+@pytest.mark.long
 def test_fog_hides_what_is_far_more_than_what_is_near():
     scenes = world.sample(12, seed=10)
     step = {domain: (world.render(scenes, domain)[..., 1:] - world.render(scenes, domain)[..., :-1]).abs() for domain in ("day", "fog")}
@@ -86,6 +90,7 @@ def test_fog_hides_what_is_far_more_than_what_is_near():
     assert far < 0.7 * near
 
 
+@pytest.mark.long
 def test_captions_name_the_domain_and_only_what_is_there():
     scenes = world.sample(120, seed=11)
     words = {"day": ("day",), "night": ("night",), "fog": ("fog",), "snow": ("snow",), "rain": ("rain",)}
@@ -114,6 +119,7 @@ def test_polygons_are_painted_in_order_and_exactly_at_pixel_centres():
     assert (beside == -1).all()
 
 
+@pytest.mark.long
 def test_the_example_pictures_are_three_streets_at_night_and_in_fog(tmp_path):
     draw_streets(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{domain}_{k}.png" for domain in ("fog", "night") for k in (1, 2, 3)]
