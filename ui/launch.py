@@ -38,6 +38,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+# Open pages whose state is kept, those that were used last; each takes 1.3 MB and its pictures. Gradio would keep ten thousand.
+SESSIONS_KEPT = 200
 
 
 class StrictHeaders:
@@ -79,6 +81,7 @@ def _served(page: gr.Blocks, host: str, port: int, max_file_size: str, block: bo
         css_paths=[ASSETS / "style.css"],
         favicon_path=str(ASSETS / "favicon.svg"),
         max_file_size=max_file_size,
+        state_session_capacity=SESSIONS_KEPT,
         app_kwargs={"middleware": [Middleware(StrictHeaders)], "routes": repaired_scripts()},
         footer_links=[],
         run_history=False,
