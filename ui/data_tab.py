@@ -12,7 +12,7 @@ import gradio as gr
 from core.jobs.sets import shelf_of
 from ui.data_labelled import LabelledCard
 from ui.data_sets import KEPT_IMAGES, SETS, DataSets, example_files, report_html
-from ui.events import QUIET, while_busy
+from ui.events import QUIET, in_order, while_busy
 from ui.state import Shared
 
 PURPOSE = {
@@ -21,8 +21,7 @@ PURPOSE = {
     "one_shot": "One picture of the target, where there is only one.",
 }
 NONE = ""  # no domain is chosen to add examples of
-# What shows the sets is worked out one after the other, so that no answer comes after a newer one. Looking for faces is not part of it.
-IN_ORDER: dict[str, Any] = {"concurrency_id": "data", "concurrency_limit": 1}
+IN_ORDER = in_order("data")  # what shows the sets; looking for faces is not part of it
 Updates = dict[Any, Any]
 
 

@@ -53,12 +53,13 @@ class Chooser:
         preset = next((preset for preset in self.presets if preset.name == values[c.preset]), None)
         if preset is None:
             return {c.message: ""}
-        prompts, follows = {c.reference: preset.reference, c.target: preset.target}, follows_prompts(self.lab.methods[method])
+        follows = follows_prompts(self.lab.methods[method])
         entry = self.view.of_prompts(method, preset.reference, preset.target) if follows else None
         if entry is not None:
-            return merged(prompts, self.with_edit(method, entry.key))
+            return self.with_edit(method, entry.key)
         given = {RETURN_STEP: preset.return_step} if follows else {}
         step = self._show(method, brought(c.forms[method], given, only=given))
+        prompts = {c.reference: preset.reference, c.target: preset.target}
         return merged(prompts, step, self._match(values, preset.reference, preset.target))
 
     def write_prompts(self, values: Values) -> Updates:

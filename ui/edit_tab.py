@@ -21,7 +21,7 @@ from ui.edit_layout import COMPARE, build_layout
 from ui.edit_run import Runner
 from ui.edit_show import Updates, alert, empty_html, merged, result_updates
 from ui.edit_strengths import FIELD
-from ui.events import QUIET, while_busy
+from ui.events import QUIET, in_order, while_busy
 from ui.prompts import load_presets
 from ui.requests import recall
 from ui.session import Session
@@ -30,9 +30,9 @@ from ui.strip import Strip, read_picture, shown
 
 SLOW: dict[str, Any] = {"concurrency_id": "edit", "concurrency_limit": 8}
 LAST = "always_last"
-# What says which picture is edited is answered in the order in which it came: Gradio takes waiting events of different handlers in any
-# order, and a cross that is answered after the file that was dropped next leaves a picture on the page that nothing is done with.
-IN_ORDER: dict[str, Any] = {"concurrency_id": "edit picture", "concurrency_limit": 1}
+# What says which picture is edited: a cross that is answered after the file that was dropped next leaves a picture on the page that
+# nothing is done with.
+IN_ORDER = in_order("edit picture")
 
 
 def build(lab: Any, shared: Shared) -> None:

@@ -28,6 +28,14 @@ def while_busy(event: Any) -> dict[str, Any]:
     return {"trigger_mode": "multiple"} if kind in ("select", "upload", "then") else {}
 
 
+def in_order(key: str) -> dict[str, Any]:
+    """What makes the events of the group `key` answered one after the other, as they came.
+
+    Gradio takes waiting events of different handlers in any order, so that an answer can come after a newer one.
+    """
+    return {"concurrency_id": key, "concurrency_limit": 1}
+
+
 def timer_of(shared: Shared, key: str, seconds: float) -> gr.Timer:
     """A timer of the tab `key`, made inside it. It ticks while that tab is shown, however it came to be."""
     timer = gr.Timer(seconds, active=False)

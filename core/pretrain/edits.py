@@ -50,7 +50,7 @@ class Recipe:
 
 COMMON = {"images": IMAGES, "batch_size": 4, "image_weight": 0.5, "sample_every": 48, "sample_steps": 20, "learning_rate_growth": 0.8}
 STYLE = {"return_step": 601, "epochs": 12, "learning_rate": 1.2e-4, "w_l1": 0.0, "w_patches": 20.0, "w_pairs": 2.0}
-ATTRIBUTE = {"return_step": 401, "epochs": 5, "learning_rate": 3e-5, "w_l1": 1.0}
+ATTRIBUTE = {"return_step": 501, "epochs": 5, "learning_rate": 5e-5, "w_l1": 0.6}
 PHOTO = world.DOMAIN_PROMPTS["photo"]
 
 
@@ -73,13 +73,13 @@ RECIPES = {
     "cartoon": style_recipe("Cartoon", "cartoon", epochs=24, learning_rate_growth=0.9, patch_sizes=3, attention_guidance=0.5),
     # Hair turns grey only from far back, with old people's pictures to show their greys; CLIP alone is content with blue.
     "old": attribute_recipe(
-        "Old", "old", return_step=601, epochs=8, learning_rate=5e-5, w_l1=0.2, w_patches=15, w_pairs=2, patch_regions=8, patch_alike=2
+        "Old", "old", return_step=601, epochs=8, w_l1=0.2, w_patches=15, w_pairs=2, patch_regions=8, patch_alike=2
     ),
-    "glasses": attribute_recipe("Glasses", "glasses", return_step=501, learning_rate=4e-5),
-    "smiling": attribute_recipe("Smiling", "smiling", return_step=501, learning_rate=5e-5, w_l1=0.6),
+    "glasses": attribute_recipe("Glasses", "glasses", learning_rate=4e-5, w_l1=1.0),
+    "smiling": attribute_recipe("Smiling", "smiling"),
 }
 # No example of the lab: what it makes shows CLIP where it is fooled.
-TRIALS = {"beard": attribute_recipe("Beard", "beard", return_step=501, learning_rate=5e-5, w_l1=0.6)}
+TRIALS = {"beard": attribute_recipe("Beard", "beard")}
 ALL = {**RECIPES, **TRIALS}
 
 
