@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -13,6 +14,12 @@ import pytest
 from tests import socket_guard
 
 socket_guard.install()
+gc.disable()  # what is imported stays; looking through all of it again and again is a good part of the time it takes
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # a million objects of torch, diffusers and gradio, which no test makes garbage
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -90,6 +90,7 @@ def test_core_loads_without_gradio():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_only_the_page_knows_the_tabs():
     tabs = [path for path in FILES if path.match("ui/*_tab.py")]
     assert tabs

@@ -72,6 +72,7 @@ def test_the_whole_way_with_tiny_models(checkpoints: Path, open_lab: Callable[[P
     assert result.images.shape == (1, 3, 16, 16)
 
 
+@pytest.mark.long
 def test_a_tuned_base_becomes_the_base(tmp_path: Path, open_lab: Callable[[Path], Lab]) -> None:
     lab = open_lab(write_models(tmp_path / "models"))
     assert lab.base is not None
@@ -83,6 +84,7 @@ def test_a_tuned_base_becomes_the_base(tmp_path: Path, open_lab: Callable[[Path]
     assert first == lab.base.tuned(second.weights).fingerprint
 
 
+@pytest.mark.long
 def test_the_curve_is_kept_in_the_home(checkpoints: Path, open_lab: Callable[[Path], Lab], monkeypatch: pytest.MonkeyPatch) -> None:
     short_curve(monkeypatch)
     lab = open_lab(checkpoints)
@@ -105,6 +107,7 @@ def test_facenet_serves_an_edit_and_the_curve(
     assert "FaceNet" in drained(lab.curve())[1].extractor
 
 
+@pytest.mark.long
 def test_a_strip_has_a_result_a_strength(checkpoints: Path, open_lab: Callable[[Path], Lab]) -> None:
     lab = open_lab(checkpoints)
     assert lab.base is not None
@@ -163,6 +166,7 @@ def test_a_home_belongs_to_one_lab_at_a_time(tmp_path: Path, open_lab: Callable[
     open_lab(tmp_path / "nothing")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "images", "match"), [("", images(), "no name"), ("edit", images(0), "no images")])
 def test_what_cannot_be_run_is_refused_at_once(
     checkpoints: Path, open_lab: Callable[[Path], Lab], name: str, images: torch.Tensor, match: str

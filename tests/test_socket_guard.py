@@ -60,6 +60,7 @@ def test_a_guarded_program_writes_its_attempts_down(tmp_path):
     assert "192.0.2.1" in log.read_text()
 
 
+@pytest.mark.long
 def test_the_fixture_fails_a_test_that_swallows_the_refusal(tmp_path):
     lines = ["import socket", "def test_it():", "    try:", "        socket.create_connection(('192.0.2.1', 80), 1)"]
     text = "\n".join([*lines, "    except Exception:", "        pass", ""])

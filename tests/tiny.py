@@ -27,13 +27,13 @@ CLIP_CONFIG = {
 CLIP_PREPROCESSING = {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711], "interpolation": "bicubic"}
 
 
-def tiny_unet(seed: int = 0, out_channels: int = 3) -> UNet2DModel:
-    """A random two-level UNet for 16 px images, about 0.3 M parameters."""
+def tiny_unet(seed: int = 0, out_channels: int = 3, channels: int = 16) -> UNet2DModel:
+    """A random two-level UNet for 16 px images, about 70,000 parameters."""
     torch.manual_seed(seed)
     return UNet2DModel(
         sample_size=IMAGE_SIZE,
         out_channels=out_channels,
-        block_out_channels=(32, 32),
+        block_out_channels=(channels, channels),
         layers_per_block=1,
         down_block_types=("DownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "UpBlock2D"),

@@ -15,6 +15,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,13 @@ def load_clip(folder: Path, device: torch.device | str = "cpu", dtype: torch.dty
         model, settings = _read(folder, weights_file)
     except UNREADABLE as error:
         raise ShiftlabError(f"The CLIP in {folder} cannot be read ({error}). Copy the folder anew, or choose another model.") from error
-    return Clip(model, open_clip.SimpleTokenizer(context_length=model.context_length), **settings, device=device, dtype=dtype)
+    return Clip(model, _tokenizer(model.context_length), **settings, device=device, dtype=dtype)
+
+
+@cache
+def _tokenizer(context_length: int) -> open_clip.SimpleTokenizer:
+    """Made once for every CLIP that is opened: reading its 49,000 words takes longer than reading a small model."""
+    return open_clip.SimpleTokenizer(context_length=context_length)
 
 
 def _read(folder: Path, weights_file: str) -> tuple[open_clip.CLIP, dict[str, Any]]:

@@ -40,6 +40,7 @@ def test_every_picture_is_there_with_labels_scores_and_request(labelled, whole):
     assert [event.step for event in events] == [0, 3, 6, 8, 8] and events[1].numbers["images_per_s"] > 0
 
 
+@pytest.mark.long
 def test_stopped_and_resumed_it_is_the_same_to_the_byte(labelled, whole, context, tmp_path):
     out = tmp_path / "out"
     asked = []
@@ -61,6 +62,7 @@ def test_stopped_and_resumed_it_is_the_same_to_the_byte(labelled, whole, context
     assert contents(out) == contents(whole[0])
 
 
+@pytest.mark.long
 def test_two_shares_make_the_whole(labelled, whole, context, tmp_path):
     out = tmp_path / "out"
     counts = [list(adapt(labelled, adaptation(context.base), out, context, rank, 2))[-1].total for rank in (1, 0)]

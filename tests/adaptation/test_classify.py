@@ -84,6 +84,7 @@ def test_audited_and_oracle_have_their_own_pictures(domains, context, tmp_path):
     assert counts == {"adapted": 20, "audited": 20 - lost, "target": 20}
 
 
+@pytest.mark.long
 def test_early_stop_keeps_the_best_epoch(domains, context, tmp_path):
     settings = ClassifierSettings(epochs=40, seeds=1, patience=1, batch_size=8, learning_rate=0.02, class_weights=True)
     events = run(domains, tmp_path, replace(context, checkpoints=Memory()), ("source",), settings)
@@ -125,6 +126,7 @@ def test_what_cannot_be_is_refused(domains, context, tmp_path):
         load_classifier(tmp_path / "nothing.safetensors")
 
 
+@pytest.mark.long
 def test_the_network_is_the_experiments():
     assert sum(weight.numel() for weight in SeedCNN(256, 1).parameters()) == 93_248 + 128 * 32 * 32 * 512 + 512 + 513
     assert Classifier("cnn", 16, ("a", "b"), "cross_entropy").losses(torch.zeros(3, 3, 16, 16), torch.tensor([0, 1, 1])).shape == (3,)

@@ -31,6 +31,8 @@ from tests.jobs.helpers import finished as ended
 from tests.tiny import write_models
 from tests.tiny_text_to_image import IMAGE_SIZE, write_text_to_image
 
+pytestmark = pytest.mark.long
+
 LESSON = DatumTune(steps=4, checkpoint_every=2, sample_steps=2, rank=2, learning_rate=1e-2)
 QUICK = GenerateSettings(steps=2, guidance=2.0, template="a photo of a {token} {class}")
 TABLE = (("car", 2), ("bus", 1))
@@ -83,7 +85,6 @@ def test_checkpoints_are_kept_to_choose_from(personalised):
     assert [step for step, pictures in RunFolder(personalised).sample_strip() if len(pictures) == 4] == [2, 4]
 
 
-@pytest.mark.long
 def test_a_killed_personalisation_goes_on_without_its_original(tools, context, shot, tmp_path, personalised):
     task, seen = PersonaliseTask(images=(shot,), name="night", settings=LESSON), []
     stopping = replace(tools, context=replace(context, should_stop=lambda: len(seen) >= 3))
@@ -190,7 +191,6 @@ def test_what_cannot_run_says_so(tools, shot, tmp_path):
         list(GenerateTask(table=TABLE).run(tmp_path / "run", replace(tools, context=Context(None))))
 
 
-@pytest.mark.long
 def test_from_one_image_to_an_edit_in_the_lab(tmp_path, shot):
     checkpoints = write_models(tmp_path / "checkpoints")
     write_text_to_image(checkpoints / "streets")

@@ -81,6 +81,7 @@ def test_other_splits_stay_and_everything_is_written_down(tmp_path):
     assert load_set(tmp_path / "set.jsonl").report.notes == (said,)
 
 
+@pytest.mark.long
 def test_a_set_with_pictures_taken_twice_is_carried_across(context, tmp_path):
     source = split_set(tmp_path / "in", 5)
     found = rebalanced(source, {"class": {"yes": 0.7, "no": 0.3}}, "class", "resample")

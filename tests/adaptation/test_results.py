@@ -103,6 +103,7 @@ def test_the_figure_has_a_line_and_a_band_an_arm(folder):
     assert figure.layout.uirevision == "run" and curves_figure(curves(folder / "nothing"), "run").data == ()
 
 
+@pytest.mark.long
 def test_the_report_needs_nothing_beside_it(folder, tmp_path):
     (tmp_path / FACTS).write_text(json.dumps({"method": "diffusionclip", "settings": {"return_step": 601}}))
     written = export(Study("Smiling <b>", folder, tmp_path, {"epochs": 2}), tmp_path / "out")

@@ -36,6 +36,7 @@ def posteriors(share: float, count: int, prior: float, seed: int) -> tuple[np.nd
     return np.stack([1 / (1 + odds), odds / (1 + odds)], axis=1), truth
 
 
+@pytest.mark.long
 def test_corrected_shares_are_right_where_counting_is_not():
     target, truth = posteriors(0.8, 500, 0.3, seed=1)
     found = estimates(target, *posteriors(0.3, 400, 0.3, seed=2), np.array([0.7, 0.3]))
@@ -94,6 +95,7 @@ def sets(tmp_path_factory):
     return source, read_set(bright, labels=False).save(folder / "target.jsonl")
 
 
+@pytest.mark.long
 def test_a_survey_counts_what_it_was_not_told(sets, context, tmp_path):
     source, target = map(load_set, sets)
     events = list(survey(Survey(source, target, ("class",)), SETTINGS, tmp_path, context))
@@ -113,6 +115,7 @@ def test_a_survey_counts_what_it_was_not_told(sets, context, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")} == made and read_shares(tmp_path).equals(table)
 
 
+@pytest.mark.long
 def test_adapted_pictures_choose_the_level(sets, context, tmp_path):
     """The twins here are the pictures themselves, darker."""
     source, target = map(load_set, sets)
@@ -123,6 +126,7 @@ def test_adapted_pictures_choose_the_level(sets, context, tmp_path):
     assert max(len(np.load(path)) for path in (tmp_path / "features").glob("*.npy")) == 20
 
 
+@pytest.mark.long
 def test_the_prior_is_of_all_that_was_learned(sets, context, tmp_path, monkeypatch):
     """Adapted pictures of one class only: the probe saw more of it than the source has."""
     source, target = map(load_set, sets)
@@ -134,6 +138,7 @@ def test_the_prior_is_of_all_that_was_learned(sets, context, tmp_path, monkeypat
     assert priors[0] == pytest.approx([1 / 3, 2 / 3]) and list(read_shares(tmp_path)["source"]) == [0.5, 0.5]
 
 
+@pytest.mark.long
 def test_what_another_base_saw_is_not_taken_over(sets, context, tmp_path):
     source, target = map(load_set, sets)
     few = ShareSettings(levels=1, highest=0, pictures=10)
@@ -144,6 +149,7 @@ def test_what_another_base_saw_is_not_taken_over(sets, context, tmp_path):
     assert len(set((tmp_path / "features").glob("*.npy")) - seen) == len(seen)
 
 
+@pytest.mark.long
 def test_the_job_and_what_is_rebalanced_by_it(sets, context, tmp_path):
     index, target = sets
     task = SharesTask(index=index, target=target, columns=("class",), settings=SETTINGS)

@@ -1,7 +1,8 @@
 """The real app on tiny random models, in a real Chromium, with an eye on every request.
 
-`page` is the lab, opened and watched; `open_page(url)` opens another tab; `app` is the server, which a test may kill and start again.
-It runs under the socket guard of the tests, so it can no more call home than the page can.
+`page` is the lab, opened and watched; `open_page(url)` opens another tab; `app` is the server. Most stories are served by this process,
+which has imported everything already; `App` is a process of its own, `app.py` as people start it, which a story may kill and start again.
+Either runs under the socket guard of the tests, so it can no more call home than the page can.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,8 +24,12 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from app import MAX_UPLOAD
+from core.lab import Lab
 from tests.browser.get_browser import NO_BROWSER, find_browser
 from tests.tiny import write_models
+from ui.launch import launch
+from ui.page import build_page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 240  # importing torch, diffusers and gradio on a machine that is busy with something else
@@ -49,6 +55,15 @@ def free_port() -> int:
 def _listen_to_ctrl_c() -> None:
     """A shell's background job ignores Ctrl-C, and so would the servers of a suite that runs as one; each would be waited for."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@dataclass
+class Here:
+    """A lab that this process serves. What it tries to reach outside this machine fails the test, as what a test tries does."""
+
+    url: str
+    checkpoints: Path
+    attempts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -122,11 +137,14 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def app(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """The server that most tests share, with a home of its own."""
-    app = App(tmp_path_factory.mktemp("home"), checkpoints, free_port()).start()
-    yield app
-    app.stop()
+def app(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    """The server that most tests share, with a home of its own: what `app.py` does, but for waiting."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch, closing(Lab(home / "lab", checkpoints, "cpu")) as lab:
+        patch.setenv("GRADIO_TEMP_DIR", str(home / "page"))
+        page = build_page(lab)
+        yield Here(launch(page, "127.0.0.1", free_port(), MAX_UPLOAD, block=False), checkpoints)
+        page.close()
 
 
 @pytest.fixture(scope="session")
@@ -175,7 +193,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 
 @pytest.fixture
-def page(app: App, open_page: Callable[..., Page]) -> Iterator[Page]:
+def page(app: Here | App, open_page: Callable[..., Page]) -> Iterator[Page]:
     """The lab, opened on a fresh browser profile."""
     yield open_page(app.url)
     assert not app.attempts, f"The server tried to reach another machine: {app.attempts}"

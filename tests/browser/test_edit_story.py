@@ -19,7 +19,7 @@ from core.data.edits import save_edit
 from core.data.png import read_request
 from core.models.base import load_base
 from core.types import Edit, EditCard
-from tests.browser.conftest import App
+from tests.browser.conftest import Here
 
 PHOTO, SKETCH = "a photo of a person", "a pencil sketch of a person"
 
@@ -103,7 +103,7 @@ def test_pressing_nothing_shows_a_before_and_after_in_every_view(lab_page: Page)
 
 
 def test_the_preview_follows_the_slider_and_a_downloaded_png_restores_it(
-    lab_page: Page, app: App, open_page: Callable[..., Page], tmp_path: Path
+    lab_page: Page, app: Here, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
     slider = lab_page.get_by_label("range slider for Return step")
     slider.focus()
@@ -134,6 +134,7 @@ def test_a_preset_of_prompts_writes_them(lab_page: Page) -> None:
     expect(lab_page.locator("#tab-edit").get_by_label("Target prompt")).to_have_value("an oil painting of a person")
 
 
+@pytest.mark.long
 def test_an_empty_prompt_is_a_sentence_and_others_carry_everything_to_tune(lab_page: Page) -> None:
     write_target(lab_page, "")
     lab_page.get_by_role("button", name="Fine-tune for these prompts").click()
@@ -145,6 +146,7 @@ def test_an_empty_prompt_is_a_sentence_and_others_carry_everything_to_tune(lab_p
     expect(lab_page.locator("#tab-tune").get_by_label("Target prompt")).to_have_value("a bronze statue of a person")
 
 
+@pytest.mark.long
 def test_a_damaged_image_and_a_bomb_are_refused_nothing_is_lost_and_a_sound_one_is_edited(lab_page: Page, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"broken" * 20)

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.data.segmented_write import write_segmented_zip
 from tests.adaptation.segment_helpers import CLASSES, QUICK, scenes, write_backbone
-from tests.browser.conftest import App
+from tests.browser.conftest import Here
 from tests.tiny_text_to_image import write_text_to_image
 
 pytestmark = pytest.mark.long
@@ -30,7 +30,7 @@ def fill(page: Page, id: str, value: str) -> None:
     box.press("Tab")
 
 
-def test_from_one_image_to_a_segmenter(app: App, page: Page, tmp_path: Path) -> None:
+def test_from_one_image_to_a_segmenter(app: Here, page: Page, tmp_path: Path) -> None:
     write_text_to_image(app.checkpoints / "streets")
     open_tab(page)
     page.locator("#oneshot-examples [data-example='night 1']").click()

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import App
+from tests.browser.conftest import App, free_port
 
 pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def app(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """A process of its own, for it is killed."""
+    app = App(tmp_path_factory.mktemp("home"), checkpoints, free_port()).start()
+    yield app
+    app.stop()
 
 
 @pytest.fixture

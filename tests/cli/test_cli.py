@@ -204,6 +204,7 @@ def test_datum_draws_with_the_embedded_model_where_none_is_named(run, place, tmp
     assert run("edit", "diffusionclip", place / "faces", "--text-to-image", "streets")[0] == 2  # which means nothing to it
 
 
+@pytest.mark.long
 def test_inversion_is_kept_for_the_next_time(run, place, tmp_path):
     words = ("invert", place / "faces" / "0.png", "--out", tmp_path / "latents", *WALK[:2], *WALK[4:])
     assert run(*words)[0] == 0
@@ -228,6 +229,7 @@ def test_models_are_inspected_and_converted(run, tmp_path):
     assert torch.load(tmp_path / "back.pt", weights_only=True).keys() == random_ddpm(DDPM).keys()
 
 
+@pytest.mark.long
 def test_an_imported_base_goes_by_its_name(run, place, tmp_path):
     write_base(tmp_path / "home" / "models" / "mine", seed=1)
     card = tmp_path / "home" / "models" / "mine" / "card.json"

@@ -14,6 +14,7 @@ from tests.tiny import write_models
 GB = 10**9
 
 
+@pytest.mark.long
 def test_one_training_and_one_edit_are_run(tmp_path, monkeypatch):
     checkpoints = write_models(tmp_path)
     context = Context(base=load_base(checkpoints / "base", dtype=torch.float32), clip=load_clip(checkpoints / "clip"))

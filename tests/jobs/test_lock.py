@@ -52,6 +52,7 @@ def test_who_waits_gets_it_after_at_most_one_step(as_training: Callable[[TicketL
     assert sorted(waited)[2] <= 1, "a step may pass between counting and asking, but not as a rule"
 
 
+@pytest.mark.long
 def test_a_preview_of_many_steps_waits_for_one_training_step_in_all() -> None:
     lock = TicketLock(grace=1.0)  # long, for a busy machine that runs the tests
     with Training(lock.patient()) as training:

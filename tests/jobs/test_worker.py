@@ -58,6 +58,7 @@ def test_one_runs_and_the_others_wait_in_order(lab: Lab) -> None:
     assert finished(lab, third) == "cancelled"
 
 
+@pytest.mark.long
 def test_a_second_cancel_does_not_undo_the_first(lab: Lab) -> None:
     id = submit(lab, steps=ENDLESS, pause=0.02)
     wait_until(lambda: lab.get(id).step)
@@ -69,6 +70,7 @@ def test_a_second_cancel_does_not_undo_the_first(lab: Lab) -> None:
     assert finished(lab, id) == "cancelled"
 
 
+@pytest.mark.long
 def test_an_end_that_the_table_refused_is_written_later(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "RETRY_SECONDS", 0.05)
     move, refused = lab.jobs.move, []
@@ -131,6 +133,7 @@ def test_a_failure_is_a_sentence_and_the_worker_goes_on(lab: Lab, trouble: str, 
     assert finished(lab, next_one) == "done"
 
 
+@pytest.mark.long
 def test_a_failed_run_resumes_once_its_cause_is_gone(lab: Lab) -> None:
     id = submit(lab, trouble="disk")
     assert finished(lab, id) == "failed"
@@ -199,6 +202,7 @@ def test_a_waiting_job_is_deleted_and_never_runs(lab: Lab) -> None:
     assert finished(lab, first) == "cancelled" and [job.id for job in lab.list()] == [first]
 
 
+@pytest.mark.long
 def test_a_running_job_is_not_deleted_and_a_done_one_neither_resumed_nor_cancelled(lab: Lab) -> None:
     id = submit(lab, steps=ENDLESS, pause=0.02)
     wait_until(lambda: lab.get(id).step)

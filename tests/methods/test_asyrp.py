@@ -89,7 +89,7 @@ def test_the_delta_block_by_hand(models):
     h, emb = torch.randn(2, space.channels, 8, 8), torch.randn(2, space.embedding)
     inner = torch.einsum("oi,bihw->bohw", w["conv1.weight"][:, :, 0, 0], h) + w["conv1.bias"][:, None, None]
     inner = inner + (emb.sigmoid() * emb @ w["temb_proj.weight"].T + w["temb_proj.bias"])[:, :, None, None]
-    inner = F.silu(F.group_norm(inner, 32, w["norm2.weight"], w["norm2.bias"], 1e-6))
+    inner = F.silu(F.group_norm(inner, block.norm2.num_groups, w["norm2.weight"], w["norm2.bias"], 1e-6))
     expected = torch.einsum("oi,bihw->bohw", w["conv2.weight"][:, :, 0, 0], inner) + w["conv2.bias"][:, None, None]
     assert torch.allclose(block(h, emb), expected, atol=1e-5)
 
@@ -107,6 +107,7 @@ def test_one_pass_of_the_encoder_and_one_batched_of_the_decoder(context, images,
     assert (below.encoder, below.decoder) == ([3], [3])
 
 
+@pytest.mark.long
 def test_strength_zero_and_no_edit_are_the_plain_reconstruction(context, images, smile):
     base = context.base
     latent = last(invert(base.eps, images, paper_timesteps(4, 900), base.schedule))
@@ -116,12 +117,14 @@ def test_strength_zero_and_no_edit_are_the_plain_reconstruction(context, images,
     assert not torch.allclose(run(context, images, smile, strength=1.0).images, plain, atol=1e-3)
 
 
+@pytest.mark.long
 def test_strength_below_zero_is_another_direction(context, images, smile):
     plain, more, less = (run(context, images, smile, strength=c).images for c in (0.0, 0.05, -0.05))
     there, back = (more - plain).flatten(1), (less - plain).flatten(1)
     assert (F.cosine_similarity(there, back) < -0.5).all()
 
 
+@pytest.mark.long
 def test_a_strip_is_its_single_edits_from_one_inversion(context, images, smile):
     strengths = [-1.0, 0.0, 0.5]
     request = EditRequest(images, AsyrpEdit(**{**FAST, "t_boost": 400}), (smile,), 3)
@@ -142,6 +145,7 @@ def test_the_strength_renders_anew_from_the_kept_trajectory(context, images, smi
     assert (first.timing["cached"], again.timing["cached"]) == (0.0, 1.0)
 
 
+@pytest.mark.long
 def test_several_edits_share_by_the_root_of_their_number(context, images, smile, hat):
     both = run(context, images, smile, hat).images
     root = 0.5**0.5
@@ -151,6 +155,7 @@ def test_several_edits_share_by_the_root_of_their_number(context, images, smile,
         run(context, images, smile, hat, strengths=[1.0])
 
 
+@pytest.mark.long
 def test_fewer_steps_shift_more_each(context, images):
     trained = shift_edit(context.base, 1, settings={"training_steps": 8})
     rescaled = run(context, images, trained).images
@@ -158,6 +163,7 @@ def test_fewer_steps_shift_more_each(context, images):
     assert torch.equal(run(context, images, shift_edit(context.base, 1)).images, run(context, images, trained, rescale=False).images)
 
 
+@pytest.mark.long
 def test_mean_and_global_directions_are_added_to_h(context, images, smile):
     space = HSpace(context.base)
     mean, latent = smile.weights[MEAN], torch.randn_like(images)
@@ -183,6 +189,7 @@ def test_the_mean_of_an_edit_that_came_without(context, images, smile):
     run(context, images, averaged, direction="mean")
 
 
+@pytest.mark.long
 def test_boosting_is_random_below_t_boost_and_each_item_has_its_own_noise(context, images, smile):
     boosted = run(context, images, smile, t_boost=400).images
     assert torch.equal(boosted, run(context, images, smile, t_boost=400).images)
@@ -191,6 +198,7 @@ def test_boosting_is_random_below_t_boost_and_each_item_has_its_own_noise(contex
     assert torch.allclose(boosted[1:2], alone, atol=2e-3)  # a random network at high noise magnifies rounding
 
 
+@pytest.mark.long
 def test_where_to_edit_is_the_cards_unless_the_settings_say(context, images):
     trained = shift_edit(context.base, 1, metrics={"t_edit": 800.0, "t_boost": 0.0})
     as_trained = run(context, images, trained, t_edit=None, t_boost=None).images
@@ -198,6 +206,7 @@ def test_where_to_edit_is_the_cards_unless_the_settings_say(context, images):
     assert not torch.allclose(as_trained, run(context, images, trained, t_edit=100).images, atol=1e-3)
 
 
+@pytest.mark.long
 def test_an_edit_of_unknown_interval_is_measured_by_its_prompts(context, images, smile, monkeypatch):
     short_curve(monkeypatch)
     run(context, images, smile, t_edit=None, t_boost=None)

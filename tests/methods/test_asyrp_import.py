@@ -21,6 +21,7 @@ BASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_released_file_is_an_edit_that_shifts(tmp_path, kind):
     random, shape = BASES[kind]

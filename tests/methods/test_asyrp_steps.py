@@ -48,6 +48,7 @@ def test_measured_on_the_bases_own_pictures_and_only_once(context):
     assert curve == drained(Curves().of(context))[1]
 
 
+@pytest.mark.long
 def test_what_an_earlier_session_measured_is_found_again(context, tmp_path):
     context.measured = MeasuredStore(tmp_path)
     _, curve = drained(Curves().of(context))
@@ -59,6 +60,7 @@ def test_what_an_earlier_session_measured_is_found_again(context, tmp_path):
     assert again == curve and events, "a damaged file is measured anew"
 
 
+@pytest.mark.long
 def test_another_base_has_another_curve(context):
     curves = Curves()
     _, first = drained(curves.of(context))
@@ -66,6 +68,7 @@ def test_another_base_has_another_curve(context):
     assert drained(curves.of(context))[1] != first
 
 
+@pytest.mark.long
 def test_another_encoder_of_the_same_name_has_another_curve(context, tmp_path):
     context.measured = MeasuredStore(tmp_path)
     _, first = drained(Curves().of(context))

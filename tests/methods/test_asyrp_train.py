@@ -62,6 +62,7 @@ def test_the_first_loss_by_hand(context, images):
     assert event.numbers["loss"] == pytest.approx(clip + 3.0 * 0.8 * l1, rel=1e-3)
 
 
+@pytest.mark.long
 def test_only_the_block_learns(context, images):
     before = {name: value.clone() for name, value in context.base.state_dict().items()}
     start = new_block(HSpace(context.base), 7).state_dict()
@@ -70,12 +71,14 @@ def test_only_the_block_learns(context, images):
     assert all(torch.equal(value, before[name]) for name, value in context.base.state_dict().items())
 
 
+@pytest.mark.long
 def test_learning_follows_the_direction(context, images):
     events, _ = run(context, request(images, epochs=12, batch_size=3, w_l1=0.0, learning_rate=0.1))
     losses = [event.numbers["clip"] for event in updates(events)]
     assert losses[-1] < losses[0] - 0.05
 
 
+@pytest.mark.long
 def test_one_optimizer_step_at_each_edited_timestep(context, images, monkeypatch):
     steps = []
     original = torch.optim.SGD.step
@@ -131,6 +134,7 @@ def events_images(events):
     return [event for event in events if event.phase == "sample"][-1].images
 
 
+@pytest.mark.long
 def test_the_card_says_where_and_how_it_edits(context, images, monkeypatch):
     short_curve(monkeypatch)
     _, edit = run(context, request(images, t_edit=None, t_boost=None, similarity=None))

@@ -70,6 +70,7 @@ def test_a_picture_is_kept_the_more_the_lower_the_return_step(prompted, portrait
     assert away[0] > 2 * away[1]
 
 
+@pytest.mark.long
 def test_drawing_says_what_is_missing(prompted, text_to_image, portraits):
     with pytest.raises(ShiftlabError, match="no prompt to draw from"):
         edited(prompted, portraits)

@@ -117,6 +117,7 @@ def test_checkpoints_are_kept_on_the_way(prompted, shot):
     assert all(torch.equal(kept[5].weights[name], edit.weights[name]) for name in edit.weights)
 
 
+@pytest.mark.long
 def test_samples_say_how_much_they_vary(prompted, shot):
     prompted.perceptual = type("Raw", (), {"vectors": staticmethod(lambda images: images.flatten(1))})
     events, edit = learned(prompted, shot, steps=2)
@@ -135,6 +136,7 @@ def test_crops_come_from_all_over_the_resized_image(text_to_image):
     assert torch.equal(batches.at(3).target.z, batches.at(3).target.z) and not torch.equal(batches.at(3).crops, batches.at(4).crops)
 
 
+@pytest.mark.long
 def test_prior_preservation_learns_from_the_models_own_pictures(prompted, shot):
     events, _ = learned(prompted, shot, prior_weight=0.5, batch_size=2)
     assert [event.step for event in events if event.phase == "class images"] == [3]
@@ -192,6 +194,7 @@ def test_what_is_wrong_is_a_sentence(prompted, text_to_image, shot):
             personalised(text_to_image, dataclasses.replace(other, weights=weights), override=True)
 
 
+@pytest.mark.long
 def test_a_word_with_a_meaning_is_warned_of(prompted, shot):
     events, _ = learned(prompted, shot, token="house", steps=1)
     assert "common word" in events[0].note

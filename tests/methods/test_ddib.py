@@ -47,6 +47,7 @@ def test_up_with_the_source_base_and_down_with_the_target_base(context, images, 
     assert torch.equal(run(context, images, painting, night, back=True).images, crossed(images, second, first))
 
 
+@pytest.mark.long
 def test_the_target_alone_is_guided(context, images, painting):
     tuned = context.base.tuned(painting.weights)
     latent = last(invert(context.base.eps, images, paper_timesteps(4, 59), context.base.schedule))
@@ -81,6 +82,7 @@ def test_events(context, images, painting):
     assert torch.equal(events[-1].images, result.images) and set(result.timing) == {"invert", "generate", "total", "cached"}
 
 
+@pytest.mark.long
 def test_a_batch_equals_its_members_alone(context, images, painting):
     together = run(context, images, painting).images
     alone = torch.cat([run(context, images[i : i + 1], painting).images for i in range(len(images))])

@@ -51,6 +51,7 @@ def test_strength(context, images, sketch):
     assert torch.allclose(run(context, images, sketch, strength=0.3).images, expected, atol=1e-5)
 
 
+@pytest.mark.long
 def test_every_network_of_the_way_back_is_guided(context, images, sketch):
     base, tuned = context.base, context.base.tuned(sketch.weights)
     guided = {"attention_guidance": 0.8}
@@ -60,6 +61,7 @@ def test_every_network_of_the_way_back_is_guided(context, images, sketch):
     assert not torch.allclose(expected, run(context, images, sketch, strength=0.3).images, atol=1e-5)
 
 
+@pytest.mark.long
 def test_hybrid_by_thresholds_for_whole_batches(context, images, sketch, hat):
     first, second = (context.base.tuned(edit.weights) for edit in (sketch, hat))
 
@@ -71,6 +73,7 @@ def test_hybrid_by_thresholds_for_whole_batches(context, images, sketch, hat):
     assert torch.allclose(result.images, walked(context.base, images, mixed), atol=1e-5)
 
 
+@pytest.mark.long
 def test_several_edits_without_a_table_share_equally(context, images, sketch, hat):
     equal = run(context, images, sketch, hat)
     assert torch.equal(equal.images, run(context, images, sketch, hat, hybrid={0: [1.0, 1.0]}).images)
@@ -91,6 +94,7 @@ def test_a_batch_equals_its_members_alone(context, images, sketch, settings):
         assert together.scores[i] == pytest.approx(result.scores[0], abs=1e-2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [{"eta": 1.0}, {"encoding": "noise"}, {"n_iter": 1}])
 def test_the_seed_decides(context, images, settings):
     first = run(context, images, **settings).images
@@ -105,6 +109,7 @@ def test_the_lab_grid_inverts_once_for_every_return_step(context, images, tmp_pa
     assert set(timings[0]) == {"invert", "generate", "total", "cached"}
 
 
+@pytest.mark.long
 def test_a_return_step_between_stored_ones_takes_one_more_step(context, images):
     base, grid = context.base, [t for t in lab_timesteps() if t < 50]
     latent = last(invert(base.eps, images, [*grid, 50], base.schedule))
@@ -136,6 +141,7 @@ def test_an_edit_of_another_base_is_refused_by_name(context, images, models):
     assert run(context, images, stranger, any_base=True).images.shape == images.shape
 
 
+@pytest.mark.long
 def test_a_low_return_step_takes_fewer_steps(context, images):
     assert run(context, images, grid="lab", return_step=1, generation_steps=40).images.shape == images.shape
 

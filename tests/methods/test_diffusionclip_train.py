@@ -73,6 +73,7 @@ def test_every_weight_of_the_network_moves_and_the_base_does_not(context, images
     assert all(torch.equal(value, before[name]) for name, value in context.base.state_dict().items())
 
 
+@pytest.mark.long
 def test_learning_follows_the_direction(context, images):
     events, _ = run(context, request(images, epochs=8, batch_size=3, w_l1=0.0))
     losses = [event.numbers["clip"] for event in updates(events)]

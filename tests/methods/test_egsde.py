@@ -76,6 +76,7 @@ def test_faithfulness_keeps_the_coarse_content_and_realism_leaves_the_source_fea
     assert (energy(pushed, x_t, 300) < energy(y, x_t, 300)).all()
 
 
+@pytest.mark.long
 def test_a_batch_equals_its_members_alone(context, images, painting, experts):
     settings = {"lambda_s": 50, "generation_steps": 5}
     together = run(context, images, painting, experts, **settings)
@@ -89,6 +90,7 @@ def test_events_and_scores(context, images, experts):
     assert torch.equal(events[-1].images, result.images) and {"identity", "psnr"} <= set(result.scores[0])
 
 
+@pytest.mark.long
 def test_without_realism_no_classifier_is_needed(context, images):
     with pytest.raises(ShiftlabError, match="one domain classifier, and none is chosen"):
         run(context, images)
@@ -118,6 +120,7 @@ def train(context: Context, request: TrainRequest) -> tuple[list[StepEvent], Edi
     return events, edit
 
 
+@pytest.mark.long
 def test_the_classifier_learns_to_tell_bright_from_dark_under_noise(context):
     bright = torch.rand(16, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(1)) * 0.5 + 0.4
     events, edit = train(context, request(bright, iterations=60, batch_size=16, learning_rate=3e-3))
@@ -128,6 +131,7 @@ def test_the_classifier_learns_to_tell_bright_from_dark_under_noise(context):
     assert edit.card.settings["width"] == 8 and "diffusers" in edit.card.versions
 
 
+@pytest.mark.long
 def test_a_saved_classifier_is_used_as_it_was_trained(context, images, tmp_path):
     _, edit = train(context, request(images))
     save_edit(tmp_path / "experts.safetensors", edit, context.base.state_dict())

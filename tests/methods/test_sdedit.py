@@ -41,6 +41,7 @@ def redrawn(base, eps_model, images, noise):
     return last(generate(eps_model, x, paper_timesteps(4, 59), base.schedule)).clamp(-1, 1)
 
 
+@pytest.mark.long
 def test_noised_below_the_return_step_and_denoised_by_the_tuned_base(context, images, painting):
     tuned = context.base.tuned(painting.weights)
     expected = redrawn(context.base, tuned.eps, images, ItemNoise([3, 4, 5]))
@@ -48,6 +49,7 @@ def test_noised_below_the_return_step_and_denoised_by_the_tuned_base(context, im
     assert not torch.allclose(run(context, images).images, expected, atol=1e-3)
 
 
+@pytest.mark.long
 def test_the_way_back_may_be_guided(context, images, painting):
     tuned = context.base.tuned(painting.weights)
     expected = redrawn(context.base, tuned.guided(0.8), images, ItemNoise([3, 4, 5]))
@@ -102,6 +104,7 @@ def test_strokes_are_what_is_redrawn_and_the_picture_is_what_is_kept_and_compare
     assert result.scores != run(context, painted, mask=mask).scores
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [{}, {"eta": 0.7}, {"repeats": 2, "eta": 1.0}])
 def test_a_batch_equals_its_members_alone(context, images, mask, painting, settings):
     painted = images.flip(0)

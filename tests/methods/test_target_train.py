@@ -49,6 +49,7 @@ def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(context, images, me
     assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["sdft", "domainstudio"])
 def test_the_network_moves_and_the_base_does_not(context, images, method):
     before = {name: value.clone() for name, value in context.base.state_dict().items()}
@@ -65,6 +66,7 @@ def test_it_learns_the_target(context):
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["sdft", "domainstudio"])
 def test_learned_sigma_has_the_bound_and_learns_its_variance(context, images, method):
     context.base = Base(tiny_unet(out_channels=6))
@@ -156,6 +158,7 @@ def test_samples_and_saves_come_in_time(context, images):
     assert context.checkpoints.steps == [2, 4, 4]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["sdft", "domainstudio"])
 def test_the_edit_is_a_file_of_this_base(context, images, method, tmp_path):
     _, edit = run(context, request(images, method))

@@ -127,6 +127,7 @@ def test_other_errors_pass(context, images):
         list(edit_within_memory(Broken(None), EditRequest(images, DiffusionCLIPEdit()), context))
 
 
+@pytest.mark.long
 def test_results_and_cards_record_the_models(context, images):
     *_, result = METHODS["diffusionclip"].edit(EditRequest(images[:1], DiffusionCLIPEdit(return_step=201, generation_steps=2)), context)
     expected = {part: f"{getattr(context, part).name} {getattr(context, part).fingerprint}" for part in ("base", "clip", "identity")}

@@ -63,6 +63,7 @@ def test_best_dtype_is_one_of_two():
     assert best_dtype("cpu") in (torch.bfloat16, torch.float32)
 
 
+@pytest.mark.long
 def test_precision_cost_compares_round_trips(base):
     cost = precision_cost(base, X.clamp(-1, 1), t0=100, steps=4)
     assert cost["psnr_float32"] == pytest.approx(round_trip_psnr(base, X.clamp(-1, 1), 100, 4))

@@ -25,6 +25,7 @@ X = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 T = torch.tensor([137])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("state", "suffix"), [(random_ddpm(DDPM), ".ckpt"), (random_guided(GUIDED), ".safetensors")])
 def test_there_and_back(tmp_path, state, suffix):
     torch.save(state, tmp_path / "mine.pt")
@@ -69,14 +70,16 @@ def test_what_is_said_wins_over_the_card(tmp_path):
     assert (told["name"], told["domain"]) == ("hers", "sketch") and load_base(said).name == "hers"
 
 
-def test_a_network_of_neither_family_has_no_checkpoint(tmp_path):
-    write_base(tmp_path / "base")
+@pytest.mark.parametrize("channels", [16, 32], ids=["of_a_size_that_none_has", "of_another_make"])
+def test_a_network_of_neither_family_has_no_checkpoint(channels, tmp_path):
+    tiny_unet(channels=channels).save_pretrained(tmp_path / "base")
     with pytest.raises(ShiftlabError, match="neither"):
         convert_to_checkpoint(tmp_path / "base", tmp_path / "a.ckpt")
     with pytest.raises(ShiftlabError, match="endings"):
         convert_to_checkpoint(tmp_path / "base", tmp_path / "a.zip")
 
 
+@pytest.mark.long
 def test_a_folder_as_the_hub_had_it_in_2022(tmp_path):
     """A pipeline's folder: unet/, a pickled state dict with the old names of attention, and the schedule in scheduler/."""
     unet = tiny_unet()

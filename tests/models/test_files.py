@@ -68,6 +68,7 @@ def test_the_architecture_is_read_from_the_shapes(config):
     assert asdict(found.config) == asdict(config) and found.notes == ()
 
 
+@pytest.mark.long
 def test_what_the_shapes_do_not_say_is_asked_for_or_said(ddpm, guided):
     with pytest.raises(ShiftlabError, match="image size"):
         recognise(ddpm)

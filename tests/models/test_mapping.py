@@ -45,6 +45,7 @@ def relative_error(arguments, weights, expected):
         return ((unet(X, T).sample - expected).abs().max() / expected.abs().max()).item()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("config", DDPM)
 def test_ddpm_equals_its_architecture(config):
     checkpoint = random_ddpm(config)
@@ -67,6 +68,7 @@ def test_every_trap_of_the_ddpm_type_is_seen_by_the_comparison(trap, value):
     assert relative_error({**arguments, trap: value}, weights, reference_unets.ddpm(checkpoint, config, X, T)) > 1e-5
 
 
+@pytest.mark.long
 def test_the_order_of_heads_is_seen_by_the_comparison():
     config, checkpoint = GUIDED[1], random_guided(GUIDED[1])
     arguments, weights = guided_to_diffusers(checkpoint, config)

@@ -110,11 +110,13 @@ def _another_text_encoder(folder):
     CLIPTextModel(config).save_pretrained(folder / "text_encoder")
 
 
+@pytest.mark.long
 def test_prompts_are_cut_to_what_the_text_encoder_reads(copied, model):
     (copied / "tokenizer" / "tokenizer_config.json").unlink()
     assert torch.equal(load_text_to_image(copied, dtype=torch.float32).embed(["a car " * 40]), model.embed(["a car " * 40]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -142,6 +144,7 @@ def _set(path, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+@pytest.mark.long
 def test_weights_in_the_names_of_older_transformers_are_the_same(copied, model):
     path = copied / "text_encoder" / "model.safetensors"
     weights = {f"text_model.{name.removeprefix('text_model.')}": value for name, value in load_file(path).items()}
@@ -167,6 +170,7 @@ def test_the_shelf_opens_tells_and_takes_it(folder, model, tmp_path):
     assert "mine" in again.why(TEXT_TO_IMAGE)
 
 
+@pytest.mark.long
 def test_the_lab_loads_it_once_and_when_asked(folder, tmp_path):
     write_models(tmp_path / "checkpoints")
     shutil.copytree(folder, tmp_path / "checkpoints" / "streets")
@@ -183,6 +187,7 @@ def test_the_lab_loads_it_once_and_when_asked(folder, tmp_path):
         lab.close()
 
 
+@pytest.mark.long
 def test_a_pipeline_is_fetched_with_all_its_parts(folder, model, tmp_path):
     mirror = tmp_path / "mirror" / "someone" / "tiny"
     shutil.copytree(folder, mirror)

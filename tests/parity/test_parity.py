@@ -11,10 +11,11 @@ from core.parity.vectors import Entry
 from tests.parity.record import record_asyrp, record_ddpm, record_egsde, record_guided
 
 DDPM = [DDPMConfig(32, (1, 2), 1, (8,), 16), DDPMConfig(32, (1, 1, 2), 2, (8, 4), 16)]
+SMALL_AND_LARGE = [DDPM[0], pytest.param(DDPM[1], marks=pytest.mark.long)]
 GUIDED = {"p2": GuidedConfig(32, (1, 2), 1, (2,), 32, 16), "large": GuidedConfig(32, (1, 1, 2), 2, (2, 4), 16, 16)}
 
 
-@pytest.mark.parametrize("config", DDPM)
+@pytest.mark.parametrize("config", SMALL_AND_LARGE)
 def test_ddpm_vectors_of_any_shape_agree(tmp_path, capsys, config):
     record_ddpm(tmp_path, config, seed=3)
     assert main([str(tmp_path)]) == 0
@@ -24,7 +25,7 @@ def test_ddpm_vectors_of_any_shape_agree(tmp_path, capsys, config):
     assert all(name in printed for name in names) and printed.count("ok") == len(names)
 
 
-@pytest.mark.parametrize("config", DDPM)
+@pytest.mark.parametrize("config", SMALL_AND_LARGE)
 def test_asyrp_vectors_of_any_shape_agree(tmp_path, capsys, config):
     record_asyrp(tmp_path, config, seed=5)
     assert main([str(tmp_path)]) == 0

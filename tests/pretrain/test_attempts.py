@@ -11,6 +11,8 @@ from core.pretrain.pairs import paired_set
 from core.pretrain.wording import Reader
 from core.worlds.portraits import DOMAINS, render, sample
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):

@@ -40,6 +40,7 @@ def test_the_coarse_loss_fades_where_the_image_drowns_the_noise():
     assert by_t[0] < 0.01 * by_t[2] and by_t[0] < by_t[1] < by_t[2]
 
 
+@pytest.mark.long
 def test_a_step_learns_and_moves_the_average(training):
     before = {name: value.clone() for name, value in training.ema.module.state_dict().items()}
     losses = []
@@ -68,6 +69,7 @@ def test_free_samples_depend_on_their_seed_alone(training, tmp_path, monkeypatch
     assert (three[2:] - last).abs().mean() < 1e-3  # kernels sum in another order for another batch size
 
 
+@pytest.mark.long
 def test_evaluation_writes_figures_and_a_sheet(training, tmp_path, monkeypatch):
     monkeypatch.setattr(base_quality, "SAMPLE_STEPS", 3)
     monkeypatch.setattr(base_quality, "ROUND_TRIPS", ((9, 3, 2),))

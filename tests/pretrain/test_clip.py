@@ -101,6 +101,7 @@ def test_perturbations_stay_in_the_ball_and_raise_the_loss():
     torch.testing.assert_close((attacked * target).flatten(1).sum(dim=1), 2.0 * target.flatten(1).norm(dim=1), rtol=0.03, atol=0)
 
 
+@pytest.mark.long
 def test_batches_tell_what_is_in_them(pairs):
     torch.manual_seed(0)
     batch = draw_batch(pairs, 5, wording.Reader(24))

@@ -36,6 +36,7 @@ def test_folding_keeps_the_embedding(tiny):
     torch.testing.assert_close(embedder.folded()(images), embedder(images), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_everybody_is_drawn_as_often_as_the_table_says(tmp_path):
     people = recipe.People(tmp_path, count=3)
     assert {domain: len(days) for domain, days in people.images.items()} == {domain: len(days) for domain, days in recipe.DAYS.items()}
@@ -56,6 +57,7 @@ def test_trained_measured_and_read_again(tiny, tmp_path, monkeypatch):
     assert encoder.embed(torch.zeros(2, 3, 64, 64)).norm(dim=1).allclose(torch.ones(2))
 
 
+@pytest.mark.long
 def test_begins_with_the_weights_of_an_encoder_that_is_there(tiny, tmp_path):
     torch.manual_seed(0)
     network = recipe.Embedder().folded()

@@ -48,6 +48,7 @@ def test_a_batch_labels_the_last_third_as_none_of_these(images, people):
     assert (domain[20:] == len(images)).all() and (domain[:20] < len(images)).all()
 
 
+@pytest.mark.long
 def test_a_few_steps_learn(images, people):
     torch.manual_seed(0)
     training = recipe.JudgeTraining(JudgeNetwork(5, 6, 8), images, people.attributes, batch=30, lr=3e-3)
@@ -58,6 +59,7 @@ def test_a_few_steps_learn(images, people):
     assert sum(rows[-4:]) < sum(rows[:4])
 
 
+@pytest.mark.long
 def test_measures_cover_every_domain_and_attribute():
     figures = recipe.measure(Judge(JudgeNetwork(5, 6, 4), world.DOMAINS, world.ATTRIBUTES), count=3)
     assert len(figures) == 5 * (2 + 6) + 1

@@ -54,6 +54,7 @@ def test_some_arms_alone(tmp_path):
     assert not (options.work / "fog-0-generate").exists()
 
 
+@pytest.mark.long
 def test_without_a_model_it_takes_what_is_given(tmp_path):
     with pytest.raises(ShiftlabError, match="no text-to-image model"):
         prove(options_of(tmp_path, oracle=False))

@@ -65,6 +65,7 @@ def test_the_proof_to_its_table_goes_on_where_it_was_stopped(options):
     assert {path: path.stat().st_mtime_ns for path in made} == made and options.out.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.long
 def test_the_verdict_goes_by_the_interval():
     rng = np.random.default_rng(0)
     plain = rng.random((3, 400)) < 0.6

@@ -20,6 +20,8 @@ from core.pretrain.streets_quality import samples
 from core.worlds import portraits, streets
 from tests.tiny_text_to_image import LATENT_SIZE, tiny_conditional_unet, tiny_text_encoder, tiny_vae
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 
 
@@ -87,7 +89,6 @@ def test_the_given_code_is_the_principal_components(training, street_sets):
     assert (flat.std(1)[0] > flat.std(1)[-1]) and flat.std(1)[0] > 1
 
 
-@pytest.mark.long
 def test_the_autoencoder_learns_before_and_after_it_reads_its_own_code(training):
     for progress in (0.1, 0.6, 0.9):
         losses = []
@@ -117,7 +118,6 @@ def test_examples_are_crops_with_captions_in_their_shares(data):
     assert latents.shape[0] == tokens.shape[0] == 5 and tokens.dtype == torch.long
 
 
-@pytest.mark.long
 def test_a_step_moves_unet_and_text_encoder_and_their_averages(data):
     torch.manual_seed(0)
     training = streets_sd.DiffusionTraining(streets_sd.build_unet(), streets_text.build_text_encoder(), data, 1.0, 4, 1e-3, CPU)
@@ -128,7 +128,6 @@ def test_a_step_moves_unet_and_text_encoder_and_their_averages(data):
     assert any("token_embedding" in name for name in moved) and any("layers.1" in name for name in moved)
 
 
-@pytest.mark.long
 def test_the_export_is_a_pipeline_that_diffusers_and_the_lab_read(tmp_path):
     torch.manual_seed(0)
     vae, text, unet = tiny_vae(), tiny_text_encoder(), tiny_conditional_unet()
@@ -146,7 +145,6 @@ def test_the_export_is_a_pipeline_that_diffusers_and_the_lab_read(tmp_path):
     assert samples(model, ["a car", "a bus"], steps=2).shape == (2, 3, model.image_size, model.image_size)
 
 
-@pytest.mark.long
 def test_the_judges_learn_from_true_crops(street_sets):
     crops = true_crops(street_sets, 8, seed=0)
     rule = WeatherRule(crops)

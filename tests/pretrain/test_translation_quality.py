@@ -41,6 +41,7 @@ def pictures() -> tuple[torch.Tensor, torch.Tensor]:
 COLOURS = Extractor("mean colours", lambda images: images.mean(dim=(2, 3)))
 
 
+@pytest.mark.long
 def test_a_row_for_every_method_over_every_base(context, bases, pictures):
     photos, targets = pictures
     classifier = domain_classifier("painting", 2, 4, context)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import gradio as gr
 import pytest
+from gradio.routes import App
 
 from tests.ui.fake_lab import FakeLab
 from tests.ui.visitor import Visitor
@@ -11,8 +14,16 @@ from ui.edit_tab import EditTab
 from ui.state import create_shared
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_server() -> Iterator[None]:
+    """Each Blocks makes its routes twice, a quarter of a second in all, for a server that no test of a tab starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(App, "create_app", lambda *_, **__: None)
+        yield
+
+
 @pytest.fixture(scope="module")
-def tab() -> EditTab:
+def tab(no_server: None) -> EditTab:
     """Built once: the tab itself keeps nothing of a visitor."""
     with gr.Blocks() as page:
         shared = create_shared(page)

@@ -104,6 +104,7 @@ def test_a_counting_that_runs_is_shown_before_a_newer_one(guest, part):
     assert part.job(guest.tab.chain(guest.seen)) is older
 
 
+@pytest.mark.long
 def test_from_the_button_to_a_rebalanced_set(guest, part, tools):
     guest.tab.shelf.choose("faces", target="bright")
     guest.looks()

@@ -18,6 +18,7 @@ def picture(folder: Path, name: str, size: tuple[int, int] = (40, 30)) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_refused_files_are_listed_and_the_rest_goes_on(tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\nxx")

@@ -131,6 +131,7 @@ def test_the_token_and_the_crop_are_checked_before_anything_runs(guest, tmp_path
     assert "40×12 pixels, smaller than" in guest.told and tab.lab.rows == []
 
 
+@pytest.mark.long
 def test_personalising_is_watched_and_its_checkpoint_chosen(guest):
     tab, step = guest.tab, guest.tab.personalise
     guest.goes_to("personalise")
@@ -242,6 +243,7 @@ def test_a_reading_that_a_restart_ended_is_begun_again(sets, which):
     assert "Read it again" not in guest.sees(guest.tab.segment.told)
 
 
+@pytest.mark.long
 def test_the_embedded_streets_are_one_click(guest):
     sets = guest.tab.segment.sets
     guest.goes_to("segment")

@@ -13,6 +13,13 @@ from tests.browser.conftest import free_port
 from ui import launch
 from ui.page import build_page
 
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def no_server() -> None:
+    """This page is served."""
+
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[gr.Blocks]:

@@ -60,6 +60,7 @@ def tab(tmp_path, monkeypatch):
     return made
 
 
+@pytest.mark.long
 def test_only_the_run_that_was_asked_about_is_deleted(tab):
     guest = Guest(tab)
     guest.chooses("b")

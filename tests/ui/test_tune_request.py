@@ -140,6 +140,7 @@ def test_estimate_counts_the_images_that_there_are():
     assert "target set is empty" in estimate_html(lab, "sdft", Plain(), Pictures())
 
 
+@pytest.mark.long
 def test_what_the_loaded_clip_cannot_read_is_said():
     lab = Lab()
     lab.clip = load_clip(Path(__file__).parents[2] / "checkpoints" / "clip")

@@ -11,6 +11,7 @@ from core.worlds.examples import SIZE, STREETS, STREETS_SEED, draw_streets
 from core.worlds.street_raster import paint
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("domain", world.DOMAINS)
 def test_an_item_is_drawn_the_same_alone_and_in_a_batch(domain):
     scenes = world.sample(3, seed=1)
@@ -22,6 +23,7 @@ def test_an_item_is_drawn_the_same_alone_and_in_a_batch(domain):
     assert torch.equal(together, world.render(world.sample(3, seed=1), domain))
 
 
+@pytest.mark.long
 def test_labels_are_the_same_alone_and_in_a_batch_and_carry_known_ids():
     scenes = world.sample(20, seed=3)
     together = world.labels(scenes)
