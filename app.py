@@ -8,6 +8,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from core.imports import nothing_collected
+
 # Before gradio is imported: the server asks no host for anything by itself.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -35,10 +37,11 @@ def main(words: list[str] | None = None) -> None:
     given = arguments(words)
     os.environ["GRADIO_TEMP_DIR"] = str((given.home / "cache" / "page").resolve())  # uploads stay in the lab's own home
 
-    from core.lab import Lab
-    from core.types import ShiftlabError
-    from ui.launch import launch
-    from ui.page import build_page
+    with nothing_collected():
+        from core.lab import Lab
+        from core.types import ShiftlabError
+        from ui.launch import launch
+        from ui.page import build_page
 
     try:
         with closing(Lab(given.home, given.checkpoints, given.device, precision=given.precision, models=given.models)) as lab:

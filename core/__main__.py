@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from core.cli.app import main
+from core.imports import nothing_collected
+
+with nothing_collected():
+    from core.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main())
