@@ -87,7 +87,10 @@ def huge_png(path: Path, side: int) -> Path:
     return path
 
 
-def test_pressing_nothing_shows_a_before_and_after_in_every_view(lab_page: Page) -> None:
+def test_from_pressing_nothing_to_a_png_that_restores_the_edit(
+    lab_page: Page, app: Here, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    """Before and after in every view without pressing anything, a preview that follows the slider, and a download dropped on a new page."""
     expect(lab_page.locator("#edit-slider img")).to_have_count(2)
     expect(lab_page.get_by_label("Edit", exact=True).first).to_have_value("tiny sketch")
     expect(lab_page.get_by_role("meter", name="Identity score")).to_be_visible()
@@ -101,10 +104,6 @@ def test_pressing_nothing_shows_a_before_and_after_in_every_view(lab_page: Page)
     lab_page.get_by_role("radio", name="Slider", exact=True).check()
     expect(lab_page.locator("#edit-slider")).to_be_visible()
 
-
-def test_the_preview_follows_the_slider_and_a_downloaded_png_restores_it(
-    lab_page: Page, app: Here, open_page: Callable[..., Page], tmp_path: Path
-) -> None:
     slider = lab_page.get_by_label("range slider for Return step")
     slider.focus()
     for _ in range(5):
