@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 
-import click
 import typer
 from typer.main import get_command
 
@@ -47,11 +46,14 @@ add_segment(app)
 app.add_typer(models_app, name="models")
 
 
+_command = cache(get_command)  # made once: it reads every settings class of every method
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one command (`words`, or the process's own arguments) and returns its exit status."""
     use_all_cores()
     try:
-        _command().main(args=None if words is None else list(words), prog_name="python -m core")
+        _command(app).main(args=None if words is None else list(words), prog_name="python -m core")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except ShiftlabError as error:
@@ -64,12 +66,6 @@ def main(words: Sequence[str] | None = None) -> int:
             return _refused(sentence(error) if is_out_of_memory(error) else f"{error}. Check the path and the space on the disk.")
         raise
     return 0
-
-
-@cache
-def _command() -> click.Command:
-    """Made once: it reads every settings class of every method."""
-    return get_command(app)
 
 
 def _refused(reason: str) -> int:
