@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from app import MAX_UPLOAD
 from core.lab import Lab
 from tests.browser.get_browser import NO_BROWSER, find_browser
+from tests.ports import free_port
 from tests.tiny import write_models
 from ui.launch import launch
 from ui.page import build_page
@@ -44,12 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
             item.add_marker(pytest.mark.timeout(600))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _listen_to_ctrl_c() -> None:

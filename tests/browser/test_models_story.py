@@ -12,7 +12,8 @@ from playwright.sync_api import Page, expect
 from core.data.edits import save_edit
 from core.models.base import load_base
 from core.types import Edit, EditCard
-from tests.browser.conftest import App, free_port
+from tests.browser.conftest import App
+from tests.ports import free_port
 from tests.tiny import write_base, write_models
 
 pytestmark = pytest.mark.long

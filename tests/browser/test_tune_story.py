@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import App, free_port
+from tests.browser.conftest import App
+from tests.ports import free_port
 
 pytestmark = pytest.mark.long
 

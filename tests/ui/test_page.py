@@ -9,7 +9,7 @@ import pytest
 from gradio.state_holder import SessionState
 
 from core.lab import Lab
-from tests.browser.conftest import free_port
+from tests.ports import free_port
 from ui import launch
 from ui.page import build_page
 
