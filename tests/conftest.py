@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: more threads only wait for each other
 os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")  # read at import
 
 import pytest
 
+from core.imports import nothing_collected
 from tests import socket_guard
 
 socket_guard.install()
-gc.disable()  # what is imported stays; looking through all of it again and again is a good part of the time it takes
 
 
-def pytest_collection_finish() -> None:
-    gc.freeze()  # a million objects of torch, diffusers and gradio, which no test makes garbage
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    with nothing_collected():  # the tests import a million objects of torch, diffusers and gradio
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

@@ -213,12 +213,12 @@ def load_clip(folder: Path, device: torch.device | str = "cpu", dtype: torch.dty
         model, settings = _read(folder, weights_file)
     except UNREADABLE as error:
         raise ShiftlabError(f"The CLIP in {folder} cannot be read ({error}). Copy the folder anew, or choose another model.") from error
-    return Clip(model, _tokenizer(model.context_length), **settings, device=device, dtype=dtype)
+    return Clip(model, tokenizer(model.context_length), **settings, device=device, dtype=dtype)
 
 
 @cache
-def _tokenizer(context_length: int) -> open_clip.SimpleTokenizer:
-    """Made once for every CLIP that is opened: reading its 49,000 words takes longer than reading a small model."""
+def tokenizer(context_length: int) -> open_clip.SimpleTokenizer:
+    """open_clip's standard one, made once for all: reading its 49,000 words takes longer than reading a small model."""
     return open_clip.SimpleTokenizer(context_length=context_length)
 
 

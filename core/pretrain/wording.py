@@ -10,10 +10,9 @@ from functools import lru_cache
 from random import Random
 
 import torch
-from open_clip import SimpleTokenizer
 from torch import Tensor
 
-from core.models.clip import fill_templates
+from core.models.clip import fill_templates, tokenizer
 from core.worlds.portraits import ATTRIBUTE_PROMPTS, ATTRIBUTES, DOMAIN_PROMPTS, DOMAINS, captions, sample
 
 # A few of open_clip's ImageNet templates that name none of the world's domains; what the trained model averages a text direction over.
@@ -85,7 +84,7 @@ class Reader:
     """Texts → token ids `(B, context)`, remembered, with now and then a meaningless word put in."""
 
     def __init__(self, context_length: int) -> None:
-        self.tokenizer = SimpleTokenizer(context_length=context_length)
+        self.tokenizer = tokenizer(context_length)
         self.tokens = lru_cache(maxsize=200_000)(lambda text: self.tokenizer([text])[0])
 
     def __call__(self, texts: list[str], rng: Random | None = None, strange_words: float = 0.1) -> Tensor:
@@ -108,12 +107,13 @@ class Reader:
 @lru_cache(maxsize=1)
 def taught_tokens() -> frozenset[int]:
     """Every token of the texts that CLIP learns from, meaningless words left out: of many draws of captions and prompts."""
-    rng, encode = Random(0), lru_cache(maxsize=None)(SimpleTokenizer().encode)
+    rng, standard = Random(0), tokenizer(77)  # of whatever length: nothing is cut here
+    encode = lru_cache(maxsize=None)(standard.encode)
     texts: set[str] = set()
     for draw in range(DRAWS):
         people = sample(CAPTIONED, draw)
         for domain in DOMAINS:
             texts.update(captions(people, domain, draw), attribute_prompts(domain, rng))
         texts.update(domain_prompts(rng))
-    ends = SimpleTokenizer().all_special_ids  # start and end of a text
+    ends = standard.all_special_ids  # start and end of a text
     return frozenset(ends) | {token for text in texts for token in encode(text)}

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -57,7 +57,6 @@ class Here:
 
     url: str
     checkpoints: Path
-    attempts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -124,6 +123,17 @@ class App:
             self.kill()
 
 
+@contextmanager
+def process_of(home: Path, checkpoints: Path) -> Iterator[App]:
+    """A server process while the block runs. At its end: it tried to reach no other machine."""
+    app = App(home, checkpoints, free_port()).start()
+    try:
+        yield app
+    finally:
+        app.stop()
+    assert not app.attempts, f"The server tried to reach another machine: {app.attempts}"
+
+
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny random models in the layout of `checkpoints/`."""
@@ -187,7 +197,6 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 
 @pytest.fixture
-def page(app: Here | App, open_page: Callable[..., Page]) -> Iterator[Page]:
+def page(app: Here | App, open_page: Callable[..., Page]) -> Page:
     """The lab, opened on a fresh browser profile."""
-    yield open_page(app.url)
-    assert not app.attempts, f"The server tried to reach another machine: {app.attempts}"
+    return open_page(app.url)

@@ -12,8 +12,7 @@ from playwright.sync_api import Page, expect
 from core.data.edits import save_edit
 from core.models.base import load_base
 from core.types import Edit, EditCard
-from tests.browser.conftest import App
-from tests.ports import free_port
+from tests.browser.conftest import App, process_of
 from tests.tiny import write_base, write_models
 
 pytestmark = pytest.mark.long
@@ -31,9 +30,8 @@ def own_app(tmp_path_factory: pytest.TempPathFactory):
     )
     weights = {name: weight * 1.05 for name, weight in base.state_dict().items()}
     save_edit(checkpoints / "edits" / "sketch.safetensors", Edit(card, weights), base.state_dict())
-    app = App(tmp_path_factory.mktemp("home"), checkpoints, free_port()).start()
-    yield app
-    app.stop()
+    with process_of(tmp_path_factory.mktemp("home"), checkpoints) as app:
+        yield app
 
 
 def inspect(page: Page, path: Path) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import App
-from tests.ports import free_port
+from tests.browser.conftest import App, process_of
 
 pytestmark = pytest.mark.long
 
@@ -19,9 +18,8 @@ pytestmark = pytest.mark.long
 @pytest.fixture(scope="module")
 def app(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """A process of its own, for it is killed."""
-    app = App(tmp_path_factory.mktemp("home"), checkpoints, free_port()).start()
-    yield app
-    app.stop()
+    with process_of(tmp_path_factory.mktemp("home"), checkpoints) as app:
+        yield app
 
 
 @pytest.fixture

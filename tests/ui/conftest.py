@@ -23,7 +23,7 @@ def no_server() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def tab(no_server: None) -> EditTab:
+def tab() -> EditTab:
     """Built once: the tab itself keeps nothing of a visitor."""
     with gr.Blocks() as page:
         shared = create_shared(page)

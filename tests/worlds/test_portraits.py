@@ -33,7 +33,7 @@ def test_same_people_keep_their_identity_and_change_the_rest():
 @pytest.mark.parametrize("attribute", world.ATTRIBUTES)
 @pytest.mark.parametrize("domain", world.DOMAINS)
 def test_every_attribute_shows_in_every_domain_and_changes_only_part_of_the_picture(attribute, domain):
-    people = world.sample(2, seed=6, hat=False)  # a hat hides what age does to the hair
+    people = world.sample(4, seed=6, hat=False)  # a hat hides what age does to the hair
     off, on = (world.render(world.with_attributes(people, **{attribute: value}), domain) for value in (False, True))
     changed = ((off - on).abs().amax(1) > 0.1).float().mean((1, 2))
     assert changed.min() > 0.003 and changed.max() < 0.6
