@@ -10,7 +10,7 @@ VECTORS ?= runs/vectors
 help:
 	@echo "make run                       open the lab on http://127.0.0.1:7860   (FLAGS=\"--port 7870\" for other arguments of app.py)"
 	@echo "make test                      the default suite: everything in small, and the page in a real browser"
-	@echo "make test-long                 the rest: whole trainings, recipes, every story of the page; ten minutes"
+	@echo "make test-long                 the rest: whole trainings, recipes, every story of the page; twelve minutes"
 	@echo "make lint                      ruff, with the rules of pyproject.toml"
 	@echo "make bench                     seconds an edited image, the published way and ours; rewrites benchmarks/edit_speed.md"
 	@echo "make pretrain                  train everything in checkpoints/ again; goes on where it was stopped"
