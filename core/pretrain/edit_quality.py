@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=256, help="unseen portraits an edit")
     parser.add_argument("--steps", type=int, default=40, help="generation steps")
     parser.add_argument("--tag", default="", help="before the files' names, for trials")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/edit_quality.md"), help="the table; the pictures lie beside it")
+    parser.add_argument("--out", type=Path, help="the table, beside its pictures; default: in benchmarks, one of its own for names")
     options = parser.parse_args()
     names = options.names or [name for name in RECIPES if (options.edits / f"{options.tag}{name}.safetensors").exists()]
     if not names:
@@ -115,14 +115,15 @@ def main() -> None:
         rows.append(row)
         sheet.append(pictures)
         print(row, flush=True)
-    command = f"python -m core.pretrain.edit_quality --count {options.count} --steps {options.steps}"
+    command = " ".join(["python -m core.pretrain.edit_quality", *options.names, f"--count {options.count} --steps {options.steps}"])
     table = pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3f")
     note = f"{options.count} unseen portraits an edit, {options.steps} generation steps; perceptual: {context.perceptual.full_name}"
     note += f"; S_dir: {context.clip.name} {context.clip.fingerprint}"
-    shown = options.out.with_suffix(".png")
+    out = options.out or Path("benchmarks", "_".join(["edit_quality", *options.names])).with_suffix(".md")
+    shown = out.with_suffix(".png")
     write_sheet(torch.cat(sheet), shown, columns=SHOWN)
     pictures = f"In the order of the table, {SHOWN} people an edit: before, after, and the truth.\n\n![]({shown.name})"
-    options.out.write_text(f"# What the shipped edits do\n\n`{command}`: {note}.\n\n{table}\n\n{pictures}\n")
+    out.write_text(f"# What the shipped edits do\n\n`{command}`: {note}.\n\n{table}\n\n{pictures}\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The table of the shipped edits, on tiny random models: its shares, its rows, and the pictures beside it."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from PIL import Image
@@ -69,6 +71,12 @@ def test_the_command_writes_a_row_an_edit_and_shows_each(tmp_path, monkeypatch):
     assert "--count 12 --steps 2" in text and "(tiny identity " in text and "S_dir: tiny clip " in text and "![](table.png)" in text
     with Image.open(tmp_path / "table.png") as sheet:
         assert sheet.size == (SHOWN * (IMAGE_SIZE + 2) + 2, 6 * (IMAGE_SIZE + 2) + 2)
+
+    monkeypatch.chdir(tmp_path)
+    Path("benchmarks").mkdir()
+    monkeypatch.setattr("sys.argv", ["edit_quality", "smiling", *given, "--count", "2", "--steps", "2"])
+    main()
+    assert "core.pretrain.edit_quality smiling --count 2" in Path("benchmarks/edit_quality_smiling.md").read_text(), "the whole table stays"
 
 
 def test_a_folder_without_edits_is_a_sentence(tmp_path, monkeypatch):
