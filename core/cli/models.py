@@ -9,7 +9,10 @@ import typer
 
 from core.cli.memory import computed_table, measured_table
 from core.cli.session import CHECKPOINTS, DEVICE, HEAD_CHANNELS, HOME, IMAGE_SIZE, MIRROR, read_edit, told
+from core.data.edit_mean import mean_edit
+from core.data.edits import save_edit
 from core.jobs.machine import pick_device
+from core.models.base import Base
 from core.models.convert import convert_to_checkpoint, convert_to_folder
 from core.models.download import download
 from core.models.facts import Facts
@@ -111,12 +114,34 @@ def keep_tuned(
     checkpoints: Checkpoints = CHECKPOINTS.default,
 ) -> None:
     """Keep what an edit makes of the home's base as a base of its own, which `--base` then names."""
+    shelf, base = _shelf_and_base(home, checkpoints)
+    _, tuned = read_edit(edit, {"home": home, "checkpoints": checkpoints}, base)
+    print(shelf.keep_tuned(tuned, base, name, domain))
+
+
+@models_app.command("mean")
+def mean_of_edits(
+    target: Annotated[Path, typer.Argument(help="A new .safetensors file.", show_default=False)],
+    edits: Annotated[list[str], typer.Argument(help="Two edits or more: runs' ids, shipped edits' names, or files.", show_default=False)],
+    name: Annotated[str, typer.Option(help="Of the new edit.", show_default="the first one's")] = "",
+    home: Home = HOME.default,
+    checkpoints: Checkpoints = CHECKPOINTS.default,
+) -> None:
+    """Write the mean of several edits of one base: several trainings towards one target often do better together than each."""
+    if target.exists():
+        raise ShiftlabError(f"{target} is there already. Name a new file.")
+    _, base = _shelf_and_base(home, checkpoints)
+    read = [read_edit(edit, {"home": home, "checkpoints": checkpoints}, base)[1] for edit in edits]
+    save_edit(target, mean_edit(read, name), base.state_dict())
+    print(target)
+
+
+def _shelf_and_base(home: Path, checkpoints: Path) -> tuple[Shelf, Base]:
     shelf = Shelf(home, checkpoints, pick_device("cpu"))
     base = shelf.load("base")
     if base is None:
         raise ShiftlabError(f"No base is loaded ({shelf.why('base')}). Run `make pretrain`, or choose one on the Models tab.")
-    _, tuned = read_edit(edit, {"home": home, "checkpoints": checkpoints}, base)
-    print(shelf.keep_tuned(tuned, base, name, domain))
+    return shelf, base
 
 
 @models_app.command("bounds")

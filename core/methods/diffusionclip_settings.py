@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import field_validator, model_validator
 
 from core.methods.fields import attention_guidance, prompt, setting
+from core.methods.patches import Directions
 from core.types import Settings
 
 Grid = Literal["lab", "paper"]
@@ -102,6 +103,9 @@ class DiffusionCLIPTune(Settings):
         0, "Alike targets", "Each picture's patches are compared with the so many target images most like it, to CLIP. 0: with any.",
         ge=0, le=64, step=1, more=True,
     )  # fmt: skip
+    patch_directions: Directions = setting(
+        "random", "Directions for patches", "What patches are compared by. seen: half of it patches of the pictures themselves.", more=True
+    )
     w_pairs: float = setting(
         0.0, "Weight of differences", "Keeps what tells two pictures of a batch apart. Needs a batch of 2 or more.", ge=0, le=100, more=True
     )

@@ -81,7 +81,7 @@ class FineTuning:
         self.settings, self.latents, self.seed = settings, latents, seed
         self.base, self.lock = context.base, context.lock
         weights = (settings.w_clip, settings.w_l1, settings.w_id, settings.w_patches, settings.w_pairs)
-        patches = (settings.patch_sizes, settings.patch_regions, settings.patch_alike)
+        patches = (settings.patch_sizes, settings.patch_regions, settings.patch_alike, settings.patch_directions)
         self.loss = DiffusionCLIPLoss(context.clip, context.identity, direction, *weights, targets, *patches)
         self.originals = self.loss.originals(images)
         # Without dropout: the fine-tuned network starts as the very one that inverted the images.

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.methods.patches import patch_distance
+from core.methods.patches import Directions, patch_distance
 from core.models.clip import Clip, normalised
 from core.models.identity import Identity
 
@@ -69,8 +69,8 @@ class DiffusionCLIPLoss:
     """w_clip·L_direction + w_id·L_id + w_l1·L1 + w_patches·(distance of patches to targets) + w_pairs·(pairs_loss of both encoders).
 
     What has the weight 0 is not computed. pairs_loss is left out for a batch of one; without an identity encoder it is CLIP's alone.
-    targets: `(N, 3, H, W)` in [-1, 1], needed where w_patches is not 0; patch_sizes, patch_regions: see `patch_distance`; patch_alike: how
-    many targets each image's patches are compared with, those most like it to CLIP; 0: a few of all.
+    targets: `(N, 3, H, W)` in [-1, 1], needed where w_patches is not 0; patch_sizes, patch_regions, patch_directions: see `patch_distance`;
+    patch_alike: how many targets each image's patches are compared with, those most like it to CLIP; 0: a few of all.
     """
 
     def __init__(
@@ -87,11 +87,13 @@ class DiffusionCLIPLoss:
         patch_sizes: int = 2,
         patch_regions: int = 1,
         patch_alike: int = 0,
+        patch_directions: Directions = "random",
     ) -> None:
         self.clip = clip
         self.identity = identity
         self.direction = direction
-        self.targets, self.patch_sizes, self.patch_regions, self.patch_alike = targets, patch_sizes, patch_regions, patch_alike
+        self.targets, self.patch_alike = targets, patch_alike
+        self.patches = {"sizes": patch_sizes, "regions": patch_regions, "directions": patch_directions}
         self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id, "patches": w_patches, "pairs": w_pairs}
 
     @torch.no_grad()
@@ -121,7 +123,7 @@ class DiffusionCLIPLoss:
         if self.weights["patches"]:
             assert self.targets is not None and generator is not None
             targets = self.targets if originals.alike is None else self.targets[originals.alike.flatten()]
-            terms["patches"] = patch_distance(x, targets, generator, self.patch_sizes, self.patch_regions)
+            terms["patches"] = patch_distance(x, targets, generator, **self.patches)
         if self.weights["pairs"] and len(x) > 1:
             terms["pairs"] = pairs_loss(clip, originals.clip)
             if identity is not None:

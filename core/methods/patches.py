@@ -1,7 +1,8 @@
 """How differently the small patches of two sets of pictures are distributed: their colours, lines and strokes, wherever they stand.
 
 The sliced Wasserstein distance of patches (Elnekave and Weiss, "Generating Natural Images with Direct Patch Distributions Matching",
-ECCV 2022, section 3): patches are projected onto random directions, where the distance of two distributions is that of their sorted values.
+ECCV 2022, section 3): patches are projected onto random directions, where the distance of two distributions is that of their sorted
+values. Few random directions meet the strokes and edges that a style is made of; patches of the pictures do, so they can be directions too.
 
 What differs from the paper: it moves the pixels of one picture towards one other; here sets are compared, so that dark hair may stay dark
 where others are blond, and patches of two sizes count at once, in the picture and in smaller ones: those see where a background ends. Where
@@ -10,20 +11,27 @@ the pictures are aligned, as faces are, each region can be compared with the sam
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FILTERS = 32  # random directions for each size of patch
+Directions = Literal["random", "seen"]
+FILTERS = 32  # directions for each size of patch
+SHORTEST = 1e-6  # of a direction: a patch of one colour has none
 SIDES = (3, 7)  # pixels of a patch
 TARGETS_AN_IMAGE = 4  # a few pictures alone say too little about a domain
 
 
-def patch_distance(x: Tensor, targets: Tensor, generator: torch.Generator, sizes: int = 2, regions: int = 1) -> Tensor:
+def patch_distance(
+    x: Tensor, targets: Tensor, generator: torch.Generator, sizes: int = 2, regions: int = 1, directions: Directions = "random"
+) -> Tensor:
     """Sliced Wasserstein-1 distance between the patches of x `(B, 3, H, W)` and of random ones of targets `(N, 3, H', W')`, `()`, ≥ 0.
 
     generator: on the CPU; directions and targets are drawn from it. sizes: of the pictures, each half of the one before, as long as the
-    largest patch fits in. regions: cells a side, each compared for itself. Both in [-1, 1] and at least 7 pixels a side; gradient into x.
+    largest patch fits in. regions: cells a side, each compared for itself. directions: "random", or "seen": for half of them
+    patches of x and of the targets. Both in [-1, 1] and at least 7 pixels a side; gradient into x.
     """
     some = targets[torch.randperm(len(targets), generator=generator)[: TARGETS_AN_IMAGE * len(x)].to(targets.device)]
     distances = []
@@ -31,15 +39,32 @@ def patch_distance(x: Tensor, targets: Tensor, generator: torch.Generator, sizes
     for _ in range(sizes):
         if min(*a.shape[-2:], *b.shape[-2:]) < max(SIDES):
             break
-        distances += [_along_directions(a, b, side, regions, generator) for side in SIDES]
+        for side in SIDES:
+            filters = _filters(a, b, side, directions, generator)
+            distances.append(_along(filters, a, b, regions, generator))
         a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
     return torch.stack(distances).mean()
 
 
-def _along_directions(a: Tensor, b: Tensor, side: int, regions: int, generator: torch.Generator) -> Tensor:
+def _filters(a: Tensor, b: Tensor, side: int, directions: Directions, generator: torch.Generator) -> Tensor:
+    """Directions that patches are projected onto, `(FILTERS, C, side, side)`, each of length 1."""
+    drawn = FILTERS if directions == "random" else FILTERS // 2
+    filters = torch.randn(drawn, a.shape[1], side, side, generator=generator).to(a)
+    if directions == "seen":
+        filters = torch.cat([filters, *(_some_patches(pictures, side, FILTERS // 4, generator) for pictures in (a, b))])
+    return filters / filters.flatten(1).norm(dim=1).view(-1, 1, 1, 1).clamp_min(SHORTEST)
+
+
+def _some_patches(pictures: Tensor, side: int, count: int, generator: torch.Generator) -> Tensor:
+    """Patches drawn at random, `(count, C, side, side)`, their mean colour taken out: what they have to say is their shape."""
+    room = len(pictures), pictures.shape[-2] - side + 1, pictures.shape[-1] - side + 1
+    places = torch.stack([torch.randint(size, (count,), generator=generator) for size in room], dim=1)
+    patches = [pictures[k, :, y : y + side, x : x + side].detach() for k, y, x in places.tolist()]
+    return torch.stack([patch - patch.mean(dim=(1, 2), keepdim=True) for patch in patches])
+
+
+def _along(filters: Tensor, a: Tensor, b: Tensor, regions: int, generator: torch.Generator) -> Tensor:
     """Mean distance of the sorted projections of all patches of a region of a and as many, drawn at random, of the same region of b."""
-    filters = torch.randn(FILTERS, a.shape[1], side, side, generator=generator)
-    filters = (filters / filters.flatten(1).norm(dim=1).view(-1, 1, 1, 1)).to(a)
     of_a, of_b = (_by_region(F.conv2d(pictures, filters), regions) for pictures in (a, b))
     drawn = torch.randint(of_b.shape[-1], (of_a.shape[-1],), generator=generator).to(a.device)
     return (of_a.sort(dim=-1).values - of_b[..., drawn].sort(dim=-1).values).abs().mean()

@@ -29,8 +29,8 @@ from core.models.judge import Judge, load_judge
 from core.pretrain.asyrp_states import COMMON, LEARNED, STOPS, louder, pairs_of, trained_states
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import command_line, run_command
-from core.pretrain.edit_quality import CHUNK, UNSEEN_SEED, kept, reached
-from core.pretrain.edits import Recipe, context_of, field_and_number
+from core.pretrain.edit_quality import UNSEEN_SEED, kept, reached
+from core.pretrain.edits import CHUNK, Recipe, context_of, field_and_number
 from core.types import Context, Edit, EditRequest, EditResult
 from core.worlds import portraits as world
 

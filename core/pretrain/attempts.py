@@ -24,8 +24,7 @@ from core.data.edits import load_edit
 from core.pretrain.augment import gaussian_blur
 from core.pretrain.common import run_command
 from core.pretrain.dataset import batch_of, rendered, to_bytes
-from core.pretrain.edit_quality import CHUNK, edited
-from core.pretrain.edits import ALL, context_of
+from core.pretrain.edits import ALL, CHUNK, context_of, edited
 from core.pretrain.pairs import PORTRAITS, PORTRAITS_SEED, paired_set
 from core.types import Context, Edit
 from core.worlds import portraits as world

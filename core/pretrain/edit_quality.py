@@ -17,37 +17,16 @@ import torch
 from torch import Tensor
 
 from core.data.edits import load_edit
-from core.methods import METHODS
-from core.methods.diffusionclip_settings import DiffusionCLIPEdit
 from core.metrics.edit import between_floor_and_ceiling
 from core.models.judge import Judge, load_judge
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import run_command
-from core.pretrain.edits import RECIPES, Recipe, context_of
-from core.types import Context, Edit, EditRequest, EditResult, ShiftlabError
+from core.pretrain.edits import RECIPES, Recipe, context_of, edited, guidance_of
+from core.types import Context, Edit, ShiftlabError
 from core.worlds import portraits as world
 
 UNSEEN_SEED = 910_001  # of portraits that no recipe trains on
-CHUNK = 32
 SHOWN = 10  # people an edit, in the sheet
-
-
-def edited(edit: Edit, photos: Tensor, generation_steps: int, context: Context, strength: float = 1.0) -> tuple[Tensor, pd.DataFrame]:
-    """The photographs carried across at the edit's own return step and guidance: (images, scores with a row an image)."""
-    own = {"return_step": edit.card.settings["return_step"], "attention_guidance": guidance_of(edit)}
-    settings = DiffusionCLIPEdit(**own, generation_steps=generation_steps, strength=strength)
-    images, scores = [], []
-    for part in photos.split(CHUNK):
-        for event in METHODS["diffusionclip"].edit(EditRequest(part, settings, (edit,)), context):
-            if isinstance(event, EditResult):
-                images.append(event.images)
-                scores.extend(event.scores)
-    return torch.cat(images), pd.DataFrame(scores)
-
-
-def guidance_of(edit: Edit) -> float:
-    """The scale of attention guidance that the edit's samples were shown with, and that the page begins with."""
-    return float(edit.card.settings.get("attention_guidance", 0.0))
 
 
 def reached(judge: Judge, recipe: Recipe, images: Tensor) -> float:

@@ -3,24 +3,28 @@
     python -m core.pretrain.edits sketch          # one of them; without a name, all
     python -m core.pretrain.edit_quality          # measures them all on unseen portraits
 
-Each is exactly what the Tune tab would make of the same settings: same method, same settings class. Run again to resume.
+Each is exactly what the Tune tab would make of the same settings: same method, same settings class; or the mean of two such, as
+`python -m core models mean` would make it. Run again to resume.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from core.data.checkpoints import FolderCheckpoints
+from core.data.edit_mean import mean_edit
 from core.data.edits import save_edit
 from core.data.trajectories import TrajectoryStore
 from core.methods import METHODS
-from core.methods.diffusionclip_settings import DiffusionCLIPTune
+from core.methods.diffusionclip_settings import DiffusionCLIPEdit, DiffusionCLIPTune
 from core.metrics.perceptual import perceptual_of_identity
 from core.models.base import load_base
 from core.models.clip import load_clip
@@ -29,10 +33,11 @@ from core.models.precision import best_dtype
 from core.pretrain.base_quality import write_sheet
 from core.pretrain.common import run_command
 from core.pretrain.kept_edits import stem_of
-from core.types import Context, Edit, StepEvent, TrainRequest
+from core.types import Context, Edit, EditRequest, EditResult, StepEvent, TrainRequest
 from core.worlds import portraits as world
 
 IMAGES, IMAGES_SEED, TARGETS, TARGETS_SEED = 64, 77, 64, 78
+CHUNK = 32  # portraits that are carried across at once
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Recipe:
     domain: str = "photo"  # of the target pictures
     sources: dict[str, bool] = field(default_factory=dict)  # attributes of the portraits to learn from
     targets: dict[str, bool] = field(default_factory=dict)  # attributes of the target pictures
-    settings: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    second: dict[str, Any] = field(default_factory=dict)  # if any: what differs in a second training, and the mean is kept
 
 
 COMMON = {"images": IMAGES, "batch_size": 4, "image_weight": 0.5, "sample_every": 48, "sample_steps": 20, "learning_rate_growth": 0.8}
@@ -106,29 +112,61 @@ def context_of(checkpoints: Path, cache: Path) -> Context:
     )
 
 
+def edited(edit: Edit, photos: Tensor, generation_steps: int, context: Context, strength: float = 1.0) -> tuple[Tensor, pd.DataFrame]:
+    """The photographs carried across at the edit's own return step and guidance: (images, scores with a row an image)."""
+    own = {"return_step": edit.card.settings["return_step"], "attention_guidance": guidance_of(edit)}
+    settings = DiffusionCLIPEdit(**own, generation_steps=generation_steps, strength=strength)
+    images, scores = [], []
+    for part in photos.split(CHUNK):
+        for event in METHODS["diffusionclip"].edit(EditRequest(part, settings, (edit,)), context):
+            if isinstance(event, EditResult):
+                images.append(event.images)
+                scores.extend(event.scores)
+    return torch.cat(images), pd.DataFrame(scores)
+
+
+def guidance_of(edit: Edit) -> float:
+    """The scale of attention guidance that the edit's samples were shown with, and that the page begins with."""
+    return float(edit.card.settings.get("attention_guidance", 0.0))
+
+
 def train(name: str, options: argparse.Namespace) -> None:
-    """Fine-tunes one edit and writes `<out>/<name>.safetensors` and a sheet of its samples."""
-    recipe = ALL[name]
-    settings = DiffusionCLIPTune(
-        reference_prompt=recipe.reference, target_prompt=recipe.target, **{**COMMON, **recipe.settings, **dict(options.set)}
-    )
-    context = context_of(options.checkpoints, options.cache)
-    photos, targets = portraits_of(recipe, context.base.image_size)
+    """Makes one edit and writes `<out>/<name>.safetensors`, and beside the cache's edits a sheet of its samples."""
+    recipe, context = ALL[name], context_of(options.checkpoints, options.cache)
     unseen = world.render(world.sample(16, 79, **recipe.sources), "photo", context.base.image_size)
+    edit = _fine_tuned(name, recipe.settings, unseen, context, options)
+    if recipe.second:
+        edit = mean_edit([edit, _fine_tuned(name, {**recipe.settings, **recipe.second}, unseen, context, options)])
+        images, scores = edited(edit, unseen, COMMON["sample_steps"], context)
+        write_sheet(torch.cat([unseen, images.cpu()]), _sheet(name, options))
+        edit = Edit(edit.card.model_copy(update={"metrics": scores.mean().to_dict()}), edit.weights)
+    note = f"python -m core.pretrain.edits {name}; {edit.card.note}"
+    path = options.out / f"{options.tag}{name}.safetensors"
+    kept = save_edit(path, Edit(edit.card.model_copy(update={"note": note}), edit.weights), context.base.state_dict(), options.how)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {note}, {kept.metrics}", flush=True)
+
+
+def _fine_tuned(name: str, own: dict[str, Any], unseen: Tensor, context: Context, options: argparse.Namespace) -> Edit:
+    """One training with the recipe's own settings, resumed where it was stopped; its note says how long it took."""
+    recipe = ALL[name]
+    settings = DiffusionCLIPTune(reference_prompt=recipe.reference, target_prompt=recipe.target, **{**COMMON, **own, **dict(options.set)})
+    photos, targets = portraits_of(recipe, context.base.image_size)
     request = TrainRequest(photos, settings, recipe.title, seed=0, target_images=targets, samples=unseen)
     state = stem_of(options.cache / "edits", f"{options.tag}{name}", request, context, recipe.sources, recipe.targets)
-    context.checkpoints = FolderCheckpoints(state)  # a recipe that was changed begins anew
+    context = replace(context, checkpoints=FolderCheckpoints(state))  # a recipe that was changed begins anew
     began = time.perf_counter()
     for event in METHODS["diffusionclip"].train(request, context):
         if isinstance(event, Edit):
             minutes = (time.perf_counter() - began) / 60
-            note = f"python -m core.pretrain.edits {name}; {minutes:.1f} min on {torch.get_num_threads()} {context.device.type} threads"
-            card = event.card.model_copy(update={"note": note})
-            path = options.out / f"{options.tag}{name}.safetensors"
-            kept = save_edit(path, Edit(card, event.weights), context.base.state_dict(), options.how)
-            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {note}, {kept.metrics}", flush=True)
-        elif isinstance(event, StepEvent) and event.phase != "invert":
-            _report(event, unseen, options.cache / "edits" / f"{options.tag}{name}.png")
+            note = f"{minutes:.1f} min on {torch.get_num_threads()} {context.device.type} threads"
+            return Edit(event.card.model_copy(update={"note": note}), event.weights)
+        if isinstance(event, StepEvent) and event.phase != "invert":
+            _report(event, unseen, _sheet(name, options))
+    raise AssertionError("a training ends with its edit")
+
+
+def _sheet(name: str, options: argparse.Namespace) -> Path:
+    return options.cache / "edits" / f"{options.tag}{name}.png"
 
 
 def _report(event: StepEvent, unseen: Tensor, sheet: Path) -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from core.cli.app import main
 from core.cli.options import settings_options
-from core.data.edits import read_card, save_edit
+from core.data.edits import load_edit, read_card, save_edit
 from core.data.png import read_request
 from core.methods import METHODS
 from core.models.base import load_base
@@ -67,7 +67,7 @@ def run(place, tmp_path, capsys):
 
 COMMANDS = ["edit", "edit diffusionclip", "tune", "tune diffusionclip", "tune resume", "invert", "models"]
 COMMANDS += ["adapt", "adapt diffusionclip", "labelled", "classify", "audit"]
-COMMANDS += [f"models {name}" for name in ("list", "inspect", "convert", "download", "remove", "keep", "bounds", "memory")]
+COMMANDS += [f"models {name}" for name in ("list", "inspect", "convert", "download", "remove", "keep", "mean", "bounds", "memory")]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -133,6 +133,24 @@ def test_a_tuned_base_is_kept_and_named(run, place, tmp_path):
     assert run(*bridge, "--edit", f"base/{name}")[0] == 0 and (tmp_path / "0-sketches.png").is_file()
     assert run(*bridge, "--edit", "base/base", "--base", name)[0] == 0, "and back"
     assert "There is no base 'nobody'" in run(*bridge, "--edit", "base/nobody")[2]
+
+
+def test_the_mean_of_two_edits_is_an_edit(run, place, tmp_path):
+    base = load_base(place / "checkpoints" / "base")
+    shipped = load_edit(place / "checkpoints" / "edits" / "sketch.safetensors", base.state_dict())
+    doubled = Edit(shipped.card, {name: 2 * weight - base.state_dict()[name] for name, weight in shipped.weights.items()})
+    save_edit(tmp_path / "doubled.safetensors", doubled, base.state_dict())
+    words = ("models", "mean", tmp_path / "mean.safetensors", "sketch", tmp_path / "doubled.safetensors", "--name", "both")
+    where = ("--checkpoints", place / "checkpoints")
+    status, out, err = run(*words, *where)
+    assert (status, out.strip()) == (0, str(tmp_path / "mean.safetensors")), err
+    made = load_edit(tmp_path / "mean.safetensors", base.state_dict())
+    assert made.card.name == "both" and made.card.note == "the mean of a sketch; a sketch"
+    name = next(iter(made.weights))
+    assert torch.allclose(made.weights[name], base.state_dict()[name] + 0.015, atol=1e-5)
+    assert "is there already" in run(*words, *where)[2]
+    assert "two edits or more" in run("models", "mean", tmp_path / "one.safetensors", "sketch", *where)[2]
+    assert not (tmp_path / "one.safetensors").exists()
 
 
 @pytest.mark.long

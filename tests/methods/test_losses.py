@@ -54,6 +54,15 @@ def test_patches_of_alike_targets_alone_count(models, images):
     assert numbers["patches"] == pytest.approx(expected.item())
 
 
+def test_how_patches_are_compared_is_handed_on(models, images):
+    how = {"sizes": 1, "regions": 2, "directions": "seen"}
+    named = {f"patch_{name}": value for name, value in how.items()}
+    loss = DiffusionCLIPLoss(models["clip"], None, models["clip"].text_direction("a", "b"), 0.0, 0.0, 0.0, 1.0, targets=-images, **named)
+    _, numbers = loss(images, loss.originals(images), torch.Generator().manual_seed(0))
+    expected = patch_distance(images, -images, torch.Generator().manual_seed(0), **how)
+    assert numbers["patches"] == pytest.approx(expected.item())
+
+
 def test_pairs_take_both_encoders_and_leave_a_single_picture_alone(models, images):
     clip, identity = models["clip"], models["identity"]
     loss = DiffusionCLIPLoss(clip, identity, clip.text_direction("a photo", "a sketch"), 1.0, 0.0, 0.0, w_pairs=2.0)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.methods.patches import SIDES, _by_region, patch_distance
+from core.methods.patches import FILTERS, SIDES, _by_region, _filters, patch_distance
 
 
 @pytest.fixture
@@ -71,6 +71,35 @@ def test_its_gradient_leads_to_the_target(targets):
         distance(x, targets, seed).backward()
         optimizer.step()
     assert distance(x, targets, 1000).item() < 0.45 * before
+
+
+def test_seen_directions_are_patches_of_either_side_without_their_colour():
+    ramp = torch.linspace(-1, 1, 24).view(1, 1, 1, 24).expand(1, 3, 24, 24)
+    of_a, of_b = ramp.expand(2, -1, -1, -1), ramp.transpose(2, 3) + 0.3
+    filters = _filters(of_a, of_b, 7, "seen", torch.Generator().manual_seed(0))
+    assert filters.shape == (FILTERS, 3, 7, 7) and torch.allclose(filters.flatten(1).norm(dim=1), torch.ones(FILTERS))
+    slope = torch.linspace(-1, 1, 7).expand(3, 7, 7) / torch.linspace(-1, 1, 7).expand(3, 7, 7).norm()
+    quarter = FILTERS // 4
+    assert torch.allclose(filters[-2 * quarter : -quarter], slope.expand(quarter, -1, -1, -1), atol=1e-4)
+    assert torch.allclose(filters[-quarter:], slope.transpose(1, 2).expand(quarter, -1, -1, -1), atol=1e-4)
+    assert filters[: 2 * quarter].flatten(1).mul(slope.flatten()).sum(1).abs().max() < 0.6, "the others are random"
+
+
+def test_seen_directions_see_faint_strokes_better(targets):
+    def distances(directions):
+        pale = targets[:4].mean(dim=(2, 3), keepdim=True) + 0.5 * (targets[:4] - targets[:4].mean(dim=(2, 3), keepdim=True))
+        blank = pale.mean(dim=(2, 3), keepdim=True).expand_as(pale)
+        return [patch_distance(x, targets, torch.Generator().manual_seed(0), 1, 1, directions) for x in (pale, blank)]
+
+    (pale, blank), (pale_seen, blank_seen) = distances("random"), distances("seen")
+    assert pale_seen > 1.5 * pale and blank_seen > 1.5 * blank
+
+
+def test_pictures_of_one_colour_have_a_distance_and_a_gradient():
+    x = torch.full((2, 3, 16, 16), 0.5, requires_grad=True)
+    value = patch_distance(x, torch.zeros(2, 3, 16, 16), torch.Generator().manual_seed(0), directions="seen")
+    value.backward()
+    assert value > 0 and x.grad.isfinite().all() and x.grad.abs().sum() > 0
 
 
 def test_the_same_generator_gives_the_same_number(targets):

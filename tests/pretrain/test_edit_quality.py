@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.data.edits import save_edit
 from core.models.base import load_base
-from core.pretrain import edit_quality
+from core.pretrain import edits
 from core.pretrain.edit_quality import SHOWN, kept, main, reached
 from core.pretrain.edits import RECIPES
 from core.types import Edit, EditCard, ShiftlabError
@@ -61,7 +61,7 @@ def test_the_command_writes_a_row_an_edit_and_shows_each(tmp_path, monkeypatch):
             target_prompt=RECIPES[name].target, settings={"return_step": 301, "attention_guidance": scale},
         )  # fmt: skip
         save_edit(checkpoints / "edits" / f"{name}.safetensors", Edit(card, {key: weight * 1.01 for key, weight in state.items()}), state)
-    monkeypatch.setattr(edit_quality, "CHUNK", 8)
+    monkeypatch.setattr(edits, "CHUNK", 8)
     given = ["--checkpoints", str(checkpoints), "--edits", str(checkpoints / "edits"), "--cache", str(tmp_path / "cache")]
     monkeypatch.setattr("sys.argv", ["edit_quality", *given, "--count", "12", "--steps", "2", "--out", str(tmp_path / "table.md")])
     main()
