@@ -104,7 +104,7 @@ class DiffusionCLIPTune(Settings):
         ge=0, le=64, step=1, more=True,
     )  # fmt: skip
     patch_directions: Directions = setting(
-        "random", "Directions for patches", "What patches are compared by. seen: half of it patches of the pictures themselves.", more=True
+        "random", "Directions for patches", "random: any. seen: mostly patches of both sides' own, for clearer lines.", more=True
     )
     w_pairs: float = setting(
         0.0, "Weight of differences", "Keeps what tells two pictures of a batch apart. Needs a batch of 2 or more.", ge=0, le=100, more=True

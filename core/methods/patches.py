@@ -19,6 +19,7 @@ from torch import Tensor
 
 Directions = Literal["random", "seen"]
 FILTERS = 32  # directions for each size of patch
+OF_EACH = 12  # of them, where they are seen: patches of either set. Of the larger size alone; the smaller one is for colours
 SHORTEST = 1e-6  # of a direction: a patch of one colour has none
 SIDES = (3, 7)  # pixels of a patch
 TARGETS_AN_IMAGE = 4  # a few pictures alone say too little about a domain
@@ -30,8 +31,8 @@ def patch_distance(
     """Sliced Wasserstein-1 distance between the patches of x `(B, 3, H, W)` and of random ones of targets `(N, 3, H', W')`, `()`, ≥ 0.
 
     generator: on the CPU; directions and targets are drawn from it. sizes: of the pictures, each half of the one before, as long as the
-    largest patch fits in. regions: cells a side, each compared for itself. directions: "random", or "seen": for half of them
-    patches of x and of the targets. Both in [-1, 1] and at least 7 pixels a side; gradient into x.
+    largest patch fits in. regions: cells a side, each compared for itself. directions: "random", or "seen": of the larger
+    patches' directions most are patches of x and of the targets. Both in [-1, 1] and at least 7 pixels a side; gradient into x.
     """
     some = targets[torch.randperm(len(targets), generator=generator)[: TARGETS_AN_IMAGE * len(x)].to(targets.device)]
     distances = []
@@ -48,10 +49,10 @@ def patch_distance(
 
 def _filters(a: Tensor, b: Tensor, side: int, directions: Directions, generator: torch.Generator) -> Tensor:
     """Directions that patches are projected onto, `(FILTERS, C, side, side)`, each of length 1."""
-    drawn = FILTERS if directions == "random" else FILTERS // 2
-    filters = torch.randn(drawn, a.shape[1], side, side, generator=generator).to(a)
-    if directions == "seen":
-        filters = torch.cat([filters, *(_some_patches(pictures, side, FILTERS // 4, generator) for pictures in (a, b))])
+    of_each = OF_EACH if directions == "seen" and side == max(SIDES) else 0
+    filters = torch.randn(FILTERS - 2 * of_each, a.shape[1], side, side, generator=generator).to(a)
+    if of_each:
+        filters = torch.cat([filters, *(_some_patches(pictures, side, of_each, generator) for pictures in (a, b))])
     return filters / filters.flatten(1).norm(dim=1).view(-1, 1, 1, 1).clamp_min(SHORTEST)
 
 

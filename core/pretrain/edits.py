@@ -65,14 +65,15 @@ def attribute_recipe(title: str, name: str, **settings: float) -> Recipe:
     return Recipe(title, reference, target, "photo", {name: False}, {name: True}, {**ATTRIBUTE, **settings})
 
 
-def style_recipe(title: str, domain: str, **settings: float) -> Recipe:
-    return Recipe(title, PHOTO, world.DOMAIN_PROMPTS[domain], domain, settings={**STYLE, **settings})
+def style_recipe(title: str, domain: str, second: dict[str, Any] | None = None, **settings: Any) -> Recipe:
+    return Recipe(title, PHOTO, world.DOMAIN_PROMPTS[domain], domain, settings={**STYLE, **settings}, second=second or {})
 
 
 RECIPES = {
+    # One training keeps smiles and makes everybody old, the other keeps more ages and loses smiles; their mean keeps most.
     "sketch": style_recipe(
         "Pencil sketch", "sketch", epochs=20, learning_rate=1.5e-4, learning_rate_growth=0.88, w_patches=40, w_pairs=4, patch_regions=8,
-        patch_alike=2,
+        patch_alike=2, second={"patch_directions": "seen", "w_patches": 50},
     ),
     "painting": style_recipe("Oil painting", "painting"),
     "night": style_recipe("Night", "night", epochs=18, learning_rate_growth=0.87, patch_sizes=3),
@@ -136,14 +137,16 @@ def train(name: str, options: argparse.Namespace) -> None:
     unseen = world.render(world.sample(16, 79, **recipe.sources), "photo", context.base.image_size)
     edit = _fine_tuned(name, recipe.settings, unseen, context, options)
     if recipe.second:
-        edit = mean_edit([edit, _fine_tuned(name, {**recipe.settings, **recipe.second}, unseen, context, options)])
+        other = _fine_tuned(name, {**recipe.settings, **recipe.second}, unseen, context, options)
+        differs = ", ".join(f"{key} {value}" for key, value in recipe.second.items())
+        edit = mean_edit([edit, _noted(other, f"{other.card.note} with {differs}")])
         images, scores = edited(edit, unseen, COMMON["sample_steps"], context)
         write_sheet(torch.cat([unseen, images.cpu()]), _sheet(name, options))
         edit = Edit(edit.card.model_copy(update={"metrics": scores.mean().to_dict()}), edit.weights)
-    note = f"python -m core.pretrain.edits {name}; {edit.card.note}"
+    edit = _noted(edit, f"python -m core.pretrain.edits {name}; {edit.card.note}")
     path = options.out / f"{options.tag}{name}.safetensors"
-    kept = save_edit(path, Edit(edit.card.model_copy(update={"note": note}), edit.weights), context.base.state_dict(), options.how)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {note}, {kept.metrics}", flush=True)
+    kept = save_edit(path, edit, context.base.state_dict(), options.how)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {kept.note}, {kept.metrics}", flush=True)
 
 
 def _fine_tuned(name: str, own: dict[str, Any], unseen: Tensor, context: Context, options: argparse.Namespace) -> Edit:
@@ -158,11 +161,15 @@ def _fine_tuned(name: str, own: dict[str, Any], unseen: Tensor, context: Context
     for event in METHODS["diffusionclip"].train(request, context):
         if isinstance(event, Edit):
             minutes = (time.perf_counter() - began) / 60
-            note = f"{minutes:.1f} min on {torch.get_num_threads()} {context.device.type} threads"
-            return Edit(event.card.model_copy(update={"note": note}), event.weights)
+            return _noted(event, f"{minutes:.1f} min on {torch.get_num_threads()} {context.device.type} threads")
         if isinstance(event, StepEvent) and event.phase != "invert":
             _report(event, unseen, _sheet(name, options))
     raise AssertionError("a training ends with its edit")
+
+
+def _noted(edit: Edit, note: str) -> Edit:
+    """The edit with this note on its card."""
+    return Edit(edit.card.model_copy(update={"note": note}), edit.weights)
 
 
 def _sheet(name: str, options: argparse.Namespace) -> Path:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.methods.patches import FILTERS, SIDES, _by_region, _filters, patch_distance
+from core.methods.patches import FILTERS, OF_EACH, SIDES, _by_region, _filters, patch_distance
 
 
 @pytest.fixture
@@ -79,10 +79,11 @@ def test_seen_directions_are_patches_of_either_side_without_their_colour():
     filters = _filters(of_a, of_b, 7, "seen", torch.Generator().manual_seed(0))
     assert filters.shape == (FILTERS, 3, 7, 7) and torch.allclose(filters.flatten(1).norm(dim=1), torch.ones(FILTERS))
     slope = torch.linspace(-1, 1, 7).expand(3, 7, 7) / torch.linspace(-1, 1, 7).expand(3, 7, 7).norm()
-    quarter = FILTERS // 4
-    assert torch.allclose(filters[-2 * quarter : -quarter], slope.expand(quarter, -1, -1, -1), atol=1e-4)
-    assert torch.allclose(filters[-quarter:], slope.transpose(1, 2).expand(quarter, -1, -1, -1), atol=1e-4)
-    assert filters[: 2 * quarter].flatten(1).mul(slope.flatten()).sum(1).abs().max() < 0.6, "the others are random"
+    assert torch.allclose(filters[-2 * OF_EACH : -OF_EACH], slope.expand(OF_EACH, -1, -1, -1), atol=1e-4)
+    assert torch.allclose(filters[-OF_EACH:], slope.transpose(1, 2).expand(OF_EACH, -1, -1, -1), atol=1e-4)
+    assert filters[: -2 * OF_EACH].flatten(1).mul(slope.flatten()).sum(1).abs().max() < 0.6, "the others are random"
+    small = (_filters(of_a, of_b, 3, directions, torch.Generator().manual_seed(0)) for directions in ("seen", "random"))
+    assert torch.equal(*small), "small patches are compared by their colours"
 
 
 def test_seen_directions_see_faint_strokes_better(targets):
