@@ -149,6 +149,7 @@ def test_the_mean_of_two_edits_is_an_edit(run, place, tmp_path):
     name = next(iter(made.weights))
     assert torch.allclose(made.weights[name], base.state_dict()[name] + 0.015, atol=1e-5)
     assert "is there already" in run(*words, *where)[2]
+    assert "does not end in .safetensors" in run("models", "mean", tmp_path / "mean", "sketch", "sketch", *where)[2]
     assert "two edits or more" in run("models", "mean", tmp_path / "one.safetensors", "sketch", *where)[2]
     assert not (tmp_path / "one.safetensors").exists()
 
