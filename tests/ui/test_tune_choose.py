@@ -60,11 +60,13 @@ def test_a_form_of_no_fields_is_empty() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_quick_start_is_the_recipe_of_the_shipped_edit(name: str) -> None:
-    recipe = RECIPES[name]
-    preset = tune_presets("diffusionclip")[f"Quick start: {recipe.title.lower()}"]
+    recipe, presets = RECIPES[name], tune_presets("diffusionclip")
     prompts = {"reference_prompt": recipe.reference, "target_prompt": recipe.target}
-    expected = {**COMMON, **recipe.settings, **prompts}
-    assert {field: preset.settings.get(field) for field in expected} == expected and preset.target_images == name
+    trainings = {"": {}} | ({", second training": recipe.second} if recipe.second else {})
+    for ending, differs in trainings.items():
+        preset = presets[f"Quick start: {recipe.title.lower()}{ending}"]
+        expected = {**COMMON, **recipe.settings, **differs, **prompts}
+        assert {field: preset.settings.get(field) for field in expected} == expected and preset.target_images == name
 
 
 @pytest.mark.parametrize("name", asyrp_states.STOPS)
