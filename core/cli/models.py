@@ -128,8 +128,10 @@ def mean_of_edits(
     checkpoints: Checkpoints = CHECKPOINTS.default,
 ) -> None:
     """Write the mean of several edits of one base: several trainings towards one target often do better together than each."""
-    if target.exists() or target.suffix != ".safetensors":
-        raise ShiftlabError(f"{target} is there already, or does not end in .safetensors. Name a new file that does.")
+    if target.suffix != ".safetensors":
+        raise ShiftlabError(f"{target} does not end in .safetensors. Name a file that does.")
+    if target.exists():
+        raise ShiftlabError(f"{target} is there already. Choose another name.")
     _, base = _shelf_and_base(home, checkpoints)
     read = [read_edit(edit, {"home": home, "checkpoints": checkpoints}, base)[1] for edit in edits]
     save_edit(target, mean_edit(read, name), base.state_dict())

@@ -53,7 +53,7 @@ def _filters(a: Tensor, b: Tensor, side: int, directions: Directions, generator:
     filters = torch.randn(FILTERS - 2 * of_each, a.shape[1], side, side, generator=generator).to(a)
     if of_each:
         filters = torch.cat([filters, *(_some_patches(pictures, side, of_each, generator) for pictures in (a, b))])
-    return filters / filters.flatten(1).norm(dim=1).view(-1, 1, 1, 1).clamp_min(SHORTEST)
+    return F.normalize(filters.flatten(1), eps=SHORTEST).view_as(filters)
 
 
 def _some_patches(pictures: Tensor, side: int, count: int, generator: torch.Generator) -> Tensor:

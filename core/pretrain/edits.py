@@ -139,11 +139,11 @@ def train(name: str, options: argparse.Namespace) -> None:
     if recipe.second:
         other = _fine_tuned(name, {**recipe.settings, **recipe.second}, unseen, context, options)
         differs = ", ".join(f"{key} {value}" for key, value in recipe.second.items())
-        edit = mean_edit([edit, _noted(other, f"{other.card.note} with {differs}")])
+        edit = mean_edit([edit, _told(other, note=f"{other.card.note} with {differs}")])
         images, scores = edited(edit, unseen, COMMON["sample_steps"], context)
         write_sheet(torch.cat([unseen, images.cpu()]), _sheet(name, options))
-        edit = Edit(edit.card.model_copy(update={"metrics": scores.mean().to_dict()}), edit.weights)
-    edit = _noted(edit, f"python -m core.pretrain.edits {name}; {edit.card.note}")
+        edit = _told(edit, metrics=scores.mean().to_dict())
+    edit = _told(edit, note=f"python -m core.pretrain.edits {name}; {edit.card.note}")
     path = options.out / f"{options.tag}{name}.safetensors"
     kept = save_edit(path, edit, context.base.state_dict(), options.how)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {kept.note}, {kept.metrics}", flush=True)
@@ -161,15 +161,15 @@ def _fine_tuned(name: str, own: dict[str, Any], unseen: Tensor, context: Context
     for event in METHODS["diffusionclip"].train(request, context):
         if isinstance(event, Edit):
             minutes = (time.perf_counter() - began) / 60
-            return _noted(event, f"{minutes:.1f} min on {torch.get_num_threads()} {context.device.type} threads")
+            return _told(event, note=f"{minutes:.1f} min on {torch.get_num_threads()} {context.device.type} threads")
         if isinstance(event, StepEvent) and event.phase != "invert":
             _report(event, unseen, _sheet(name, options))
     raise AssertionError("a training ends with its edit")
 
 
-def _noted(edit: Edit, note: str) -> Edit:
-    """The edit with this note on its card."""
-    return Edit(edit.card.model_copy(update={"note": note}), edit.weights)
+def _told(edit: Edit, **facts: Any) -> Edit:
+    """The edit with these facts on its card."""
+    return replace(edit, card=edit.card.model_copy(update=facts))
 
 
 def _sheet(name: str, options: argparse.Namespace) -> Path:
