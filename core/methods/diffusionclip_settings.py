@@ -109,6 +109,14 @@ class DiffusionCLIPTune(Settings):
     w_pairs: float = setting(
         0.0, "Weight of differences", "Keeps what tells two pictures of a batch apart. Needs a batch of 2 or more.", ge=0, le=100, more=True
     )
+    w_structure: float = setting(
+        0.0,
+        "Weight of structure",
+        "Keeps the shapes of light and dark, such as a mouth's, while colours and textures are free. For styles. 0: none.",
+        ge=0,
+        le=100,
+        more=True,
+    )
     mode: Literal["chained", "saving"] = setting(
         "chained", "Gradient", "chained: through a whole generation at once. saving: step by step, with far less memory.", more=True
     )

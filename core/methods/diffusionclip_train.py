@@ -80,7 +80,7 @@ class FineTuning:
     ) -> None:
         self.settings, self.latents, self.seed = settings, latents, seed
         self.base, self.lock = context.base, context.lock
-        weights = (settings.w_clip, settings.w_l1, settings.w_id, settings.w_patches, settings.w_pairs)
+        weights = (settings.w_clip, settings.w_l1, settings.w_id, settings.w_patches, settings.w_pairs, settings.w_structure)
         patches = (settings.patch_sizes, settings.patch_regions, settings.patch_alike, settings.patch_directions)
         self.loss = DiffusionCLIPLoss(context.clip, context.identity, direction, *weights, targets, *patches)
         self.originals = self.loss.originals(images)

@@ -1,7 +1,8 @@
-"""The losses of DiffusionCLIP (Kim et al., CVPR 2022, equations 3, 8 and 9), one number an image, and two that it does not have.
+"""The losses of DiffusionCLIP (Kim et al., CVPR 2022, equations 3, 8 and 9), one number an image, and three that it does not have.
 
 Patches of target images show colours and lines that a direction is content without (core/methods/patches.py); what tells two pictures of a
-batch apart stays, as in cross-domain correspondence (Ojha et al., "Few-shot Image Generation via Cross-domain Correspondence", CVPR 2021).
+batch apart stays, as in cross-domain correspondence (Ojha et al., "Few-shot Image Generation via Cross-domain Correspondence", CVPR 2021);
+and so do the shapes of light and dark, which L1 could only keep with their colours (core/methods/structure.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.methods.patches import Directions, patch_distance
+from core.methods.structure import structure_loss
 from core.models.clip import Clip, normalised
 from core.models.identity import Identity
 
@@ -66,7 +68,8 @@ class Originals:
 
 
 class DiffusionCLIPLoss:
-    """w_clip·L_direction + w_id·L_id + w_l1·L1 + w_patches·(distance of patches to targets) + w_pairs·(pairs_loss of both encoders).
+    """w_clip·L_direction + w_id·L_id + w_l1·L1 + w_patches·(distance of patches to targets) + w_pairs·(pairs_loss of both encoders)
+    + w_structure·structure_loss.
 
     What has the weight 0 is not computed. pairs_loss is left out for a batch of one; without an identity encoder it is CLIP's alone.
     targets: `(N, 3, H, W)` in [-1, 1], needed where w_patches is not 0; patch_sizes, patch_regions, patch_directions: see `patch_distance`;
@@ -83,6 +86,7 @@ class DiffusionCLIPLoss:
         w_id: float,
         w_patches: float = 0.0,
         w_pairs: float = 0.0,
+        w_structure: float = 0.0,
         targets: Tensor | None = None,
         patch_sizes: int = 2,
         patch_regions: int = 1,
@@ -94,7 +98,7 @@ class DiffusionCLIPLoss:
         self.direction = direction
         self.targets, self.patch_alike = targets, patch_alike
         self.patches = {"sizes": patch_sizes, "regions": patch_regions, "directions": patch_directions}
-        self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id, "patches": w_patches, "pairs": w_pairs}
+        self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id, "patches": w_patches, "pairs": w_pairs, "structure": w_structure}
 
     @torch.no_grad()
     def originals(self, images: Tensor, batch: int = 32) -> Originals:
@@ -128,5 +132,7 @@ class DiffusionCLIPLoss:
             terms["pairs"] = pairs_loss(clip, originals.clip)
             if identity is not None:
                 terms["pairs"] = terms["pairs"] + pairs_loss(identity, originals.identity)
+        if self.weights["structure"]:
+            terms["structure"] = structure_loss(x, originals.images).mean()
         loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return loss, {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}

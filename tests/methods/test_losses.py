@@ -7,6 +7,7 @@ import torch
 
 from core.methods.losses import DiffusionCLIPLoss, direction_loss, l1_loss, most_alike, pairs_loss
 from core.methods.patches import patch_distance
+from core.methods.structure import structure_loss
 
 
 def test_direction_loss_by_hand():
@@ -71,6 +72,13 @@ def test_pairs_take_both_encoders_and_leave_a_single_picture_alone(models, image
     value, numbers = loss(x, originals)
     assert numbers["pairs"] == pytest.approx(expected, abs=1e-4) and value.item() == pytest.approx(numbers["clip"] + 2 * expected, abs=1e-3)
     assert "pairs" not in loss(x[:1], originals[torch.tensor([0])])[1] and "identity" not in numbers
+
+
+def test_structure_is_weighed_and_told(models, images):
+    loss = DiffusionCLIPLoss(models["clip"], None, models["clip"].text_direction("a", "b"), 0.0, 0.0, 0.0, w_structure=2.0)
+    value, numbers = loss(images.flip(0), loss.originals(images))
+    expected = structure_loss(images.flip(0), images).mean().item()
+    assert numbers["structure"] == pytest.approx(expected) and value.item() == pytest.approx(2 * expected)
 
 
 def test_the_sum_of_the_terms(models, images):
