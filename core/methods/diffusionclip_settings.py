@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 from pydantic import field_validator, model_validator
 
 from core.methods.fields import attention_guidance, prompt, setting
-from core.methods.patches import Directions
 from core.types import Settings
 
 Grid = Literal["lab", "paper"]
@@ -91,6 +90,9 @@ class DiffusionCLIPTune(Settings):
     w_patches: float = setting(
         0.0, "Weight of patches", "Pull of colours and lines to those of target images. 0: none.", ge=0, le=1000, more=True
     )
+    w_strokes: float = setting(
+        0.0, "Weight of strokes", "The same for what is finer than three pixels: hatching, outlines. 0: none.", ge=0, le=1000, more=True
+    )
     patch_sizes: int = setting(
         2, "Sizes for patches", "So many sizes of the picture, each half of the one before, in which patches are compared.", ge=1, le=6,
         step=1, more=True,
@@ -103,9 +105,6 @@ class DiffusionCLIPTune(Settings):
         0, "Alike targets", "Each picture's patches are compared with the so many target images most like it, to CLIP. 0: with any.",
         ge=0, le=64, step=1, more=True,
     )  # fmt: skip
-    patch_directions: Directions = setting(
-        "random", "Directions for patches", "random: any. seen: mostly patches of both sides' own, for clearer lines.", more=True
-    )
     w_pairs: float = setting(
         0.0, "Weight of differences", "Keeps what tells two pictures of a batch apart. Needs a batch of 2 or more.", ge=0, le=100, more=True
     )

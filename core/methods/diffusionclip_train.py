@@ -80,9 +80,8 @@ class FineTuning:
     ) -> None:
         self.settings, self.latents, self.seed = settings, latents, seed
         self.base, self.lock = context.base, context.lock
-        weights = (settings.w_clip, settings.w_l1, settings.w_id, settings.w_patches, settings.w_pairs, settings.w_structure)
-        patches = (settings.patch_sizes, settings.patch_regions, settings.patch_alike, settings.patch_directions)
-        self.loss = DiffusionCLIPLoss(context.clip, context.identity, direction, *weights, targets, *patches)
+        of_the_loss = {name: value for name, value in settings if name.startswith(("w_", "patch_"))}
+        self.loss = DiffusionCLIPLoss(context.clip, context.identity, direction, targets=targets, **of_the_loss)
         self.originals = self.loss.originals(images)
         # Without dropout: the fine-tuned network starts as the very one that inverted the images.
         self.unet = self.base.trainable_copy(settings.gradient_checkpointing).eval()

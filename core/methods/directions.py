@@ -14,7 +14,7 @@ TEMPLATES = {"model": None, "imagenet": IMAGENET_TEMPLATES, "none": PLAIN_TEMPLA
 
 def follows_images(settings: Settings) -> bool:
     """Whether a training towards prompts follows pictures of its target as well."""
-    return getattr(settings, "image_weight", 0.0) > 0 or getattr(settings, "w_patches", 0.0) > 0
+    return any(getattr(settings, name, 0.0) > 0 for name in ("image_weight", "w_patches", "w_strokes"))
 
 
 def target_direction(settings: DiffusionCLIPTune | AsyrpTune, images: Tensor, target_images: Tensor | None, context: Context) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.methods.patches import Directions, patch_distance
+from core.methods.patches import patch_distance, stroke_distance
 from core.methods.structure import structure_loss
 from core.models.clip import Clip, normalised
 from core.models.identity import Identity
@@ -69,11 +69,11 @@ class Originals:
 
 class DiffusionCLIPLoss:
     """w_clip·L_direction + w_id·L_id + w_l1·L1 + w_patches·(distance of patches to targets) + w_pairs·(pairs_loss of both encoders)
-    + w_structure·structure_loss.
+    + w_structure·structure_loss + w_strokes·(distance of strokes to targets).
 
     What has the weight 0 is not computed. pairs_loss is left out for a batch of one; without an identity encoder it is CLIP's alone.
-    targets: `(N, 3, H, W)` in [-1, 1], needed where w_patches is not 0; patch_sizes, patch_regions, patch_directions: see `patch_distance`;
-    patch_alike: how many targets each image's patches are compared with, those most like it to CLIP; 0: a few of all.
+    targets: `(N, 3, H, W)` in [-1, 1], needed where w_patches or w_strokes is not 0; patch_sizes, patch_regions: see `patch_distance`, of
+    strokes as well; patch_alike: how many targets each image's patches are compared with, those most like it to CLIP; 0: a few of all.
     """
 
     def __init__(
@@ -87,25 +87,28 @@ class DiffusionCLIPLoss:
         w_patches: float = 0.0,
         w_pairs: float = 0.0,
         w_structure: float = 0.0,
+        w_strokes: float = 0.0,
         targets: Tensor | None = None,
         patch_sizes: int = 2,
         patch_regions: int = 1,
         patch_alike: int = 0,
-        patch_directions: Directions = "random",
     ) -> None:
         self.clip = clip
         self.identity = identity
         self.direction = direction
         self.targets, self.patch_alike = targets, patch_alike
-        self.patches = {"sizes": patch_sizes, "regions": patch_regions, "directions": patch_directions}
-        self.weights = {"clip": w_clip, "l1": w_l1, "identity": w_id, "patches": w_patches, "pairs": w_pairs, "structure": w_structure}
+        self.patches = {"sizes": patch_sizes, "regions": patch_regions}
+        self.weights = {
+            "clip": w_clip, "l1": w_l1, "identity": w_id, "patches": w_patches, "pairs": w_pairs, "structure": w_structure,
+            "strokes": w_strokes,
+        }  # fmt: skip
 
     @torch.no_grad()
     def originals(self, images: Tensor, batch: int = 32) -> Originals:
         """The original images `(N, 3, H, W)` in [-1, 1] with the embeddings that the losses compare to."""
         clip = torch.cat([self.clip.encode_image(part) for part in images.split(batch)])
         alike = None
-        if self.weights["patches"] and self.patch_alike:
+        if self.patch_alike and (self.weights["patches"] or self.weights["strokes"]):
             assert self.targets is not None
             alike = most_alike(clip, torch.cat([self.clip.encode_image(part) for part in self.targets.split(batch)]), self.patch_alike)
         if self.identity is None or not (self.weights["identity"] or self.weights["pairs"]):
@@ -124,10 +127,11 @@ class DiffusionCLIPLoss:
             terms["l1"] = l1_loss(x, originals.images).mean()
         if self.weights["identity"] and identity is not None:
             terms["identity"] = (1.0 - (identity * originals.identity).sum(dim=-1)).mean()
-        if self.weights["patches"]:
-            assert self.targets is not None and generator is not None
-            targets = self.targets if originals.alike is None else self.targets[originals.alike.flatten()]
-            terms["patches"] = patch_distance(x, targets, generator, **self.patches)
+        for name, distance in (("patches", patch_distance), ("strokes", stroke_distance)):
+            if self.weights[name]:
+                assert self.targets is not None and generator is not None
+                targets = self.targets if originals.alike is None else self.targets[originals.alike.flatten()]
+                terms[name] = distance(x, targets, generator, **self.patches)
         if self.weights["pairs"] and len(x) > 1:
             terms["pairs"] = pairs_loss(clip, originals.clip)
             if identity is not None:

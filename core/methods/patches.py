@@ -2,66 +2,81 @@
 
 The sliced Wasserstein distance of patches (Elnekave and Weiss, "Generating Natural Images with Direct Patch Distributions Matching",
 ECCV 2022, section 3): patches are projected onto random directions, where the distance of two distributions is that of their sorted
-values. Few random directions meet the strokes and edges that a style is made of; patches of the pictures do, so they can be directions too.
+values. What is large in a picture outweighs strokes of a pixel's width there, so these have a distance of their own: of what is finer than
+three pixels, as Laplacian pyramids part it from the rest (as in the sliced Wasserstein distance of Karras et al., "Progressive Growing of
+GANs", ICLR 2018, section 5), and along patches of the targets themselves, as few random directions meet a stroke.
 
-What differs from the paper: it moves the pixels of one picture towards one other; here sets are compared, so that dark hair may stay dark
-where others are blond, and patches of two sizes count at once, in the picture and in smaller ones: those see where a background ends. Where
-the pictures are aligned, as faces are, each region can be compared with the same region alone: a mouth is then drawn as mouths are.
+What differs from the papers: the first moves the pixels of one picture towards one other; here sets are compared, so that dark hair may
+stay dark where others are blond, and patches of two sizes count at once, in the picture and in smaller ones: those see where a background
+ends. Where the pictures are aligned, as faces are, each region can be compared with the same region alone: a mouth is then drawn as mouths
+are.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Directions = Literal["random", "seen"]
 FILTERS = 32  # directions for each size of patch
-OF_EACH = 12  # of them, where they are seen: patches of either set. Of the larger size alone; the smaller one is for colours
-SHORTEST = 1e-6  # of a direction: a patch of one colour has none
 SIDES = (3, 7)  # pixels of a patch
+STROKE = 7  # pixels of a patch of strokes
+FINE = 3  # pixels of the window whose mean is taken out of strokes
+SHORTEST = 1e-6  # of a direction: where the targets are of one colour there is none
 TARGETS_AN_IMAGE = 4  # a few pictures alone say too little about a domain
 
 
-def patch_distance(
-    x: Tensor, targets: Tensor, generator: torch.Generator, sizes: int = 2, regions: int = 1, directions: Directions = "random"
-) -> Tensor:
+def patch_distance(x: Tensor, targets: Tensor, generator: torch.Generator, sizes: int = 2, regions: int = 1) -> Tensor:
     """Sliced Wasserstein-1 distance between the patches of x `(B, 3, H, W)` and of random ones of targets `(N, 3, H', W')`, `()`, ≥ 0.
 
     generator: on the CPU; directions and targets are drawn from it. sizes: of the pictures, each half of the one before, as long as the
-    largest patch fits in. regions: cells a side, each compared for itself. directions: "random", or "seen": of the larger
-    patches' directions most are patches of x and of the targets. Both in [-1, 1] and at least 7 pixels a side; gradient into x.
+    largest patch fits in. regions: cells a side, each compared for itself. Both in [-1, 1] and at least 7 pixels a side; gradient into x.
     """
-    some = targets[torch.randperm(len(targets), generator=generator)[: TARGETS_AN_IMAGE * len(x)].to(targets.device)]
     distances = []
-    a, b = x, some.to(x)
-    for _ in range(sizes):
-        if min(*a.shape[-2:], *b.shape[-2:]) < max(SIDES):
-            break
+    for a, b in _pyramid(x, targets, sizes, generator):
         for side in SIDES:
-            filters = _filters(a, b, side, directions, generator)
-            distances.append(_along(filters, a, b, regions, generator))
-        a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+            filters = torch.randn(FILTERS, a.shape[1], side, side, generator=generator).to(a)
+            distances.append(_along(_of_length_1(filters), a, b, regions, generator))
     return torch.stack(distances).mean()
 
 
-def _filters(a: Tensor, b: Tensor, side: int, directions: Directions, generator: torch.Generator) -> Tensor:
-    """Directions that patches are projected onto, `(FILTERS, C, side, side)`, each of length 1."""
-    of_each = OF_EACH if directions == "seen" and side == max(SIDES) else 0
-    filters = torch.randn(FILTERS - 2 * of_each, a.shape[1], side, side, generator=generator).to(a)
-    if of_each:
-        filters = torch.cat([filters, *(_some_patches(pictures, side, of_each, generator) for pictures in (a, b))])
+def stroke_distance(x: Tensor, targets: Tensor, generator: torch.Generator, sizes: int = 2, regions: int = 1) -> Tensor:
+    """The same of what is fine in the pictures alone, along patches of the targets' own: `()`, ≥ 0. Arguments as of `patch_distance`."""
+    distances = []
+    for a, b in _pyramid(x, targets, sizes, generator):
+        fine_a, fine_b = _fine(a), _fine(b)
+        distances.append(_along(_of_length_1(_some_patches(fine_b, generator)), fine_a, fine_b, regions, generator))
+    return torch.stack(distances).mean()
+
+
+def _pyramid(x: Tensor, targets: Tensor, sizes: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """x and some of the targets, drawn at random, in each size that holds a patch."""
+    drawn = torch.randperm(len(targets), generator=generator)[: TARGETS_AN_IMAGE * len(x)]
+    a, b = x, targets[drawn.to(targets.device)].to(x)
+    for _ in range(sizes):
+        if min(*a.shape[-2:], *b.shape[-2:]) < max(*SIDES, STROKE):
+            return
+        yield a, b
+        a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+
+
+def _fine(pictures: Tensor) -> Tensor:
+    """What is left of them when the mean of the pixels around is taken out."""
+    around = FINE // 2
+    return pictures - F.avg_pool2d(F.pad(pictures, [around] * 4, mode="reflect"), FINE, stride=1)
+
+
+def _some_patches(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Patches drawn at random, `(FILTERS, C, STROKE, STROKE)`."""
+    room = len(pictures), pictures.shape[-2] - STROKE + 1, pictures.shape[-1] - STROKE + 1
+    places = torch.stack([torch.randint(size, (FILTERS,), generator=generator) for size in room], dim=1)
+    return torch.stack([pictures[k, :, y : y + STROKE, x : x + STROKE] for k, y, x in places.tolist()])
+
+
+def _of_length_1(filters: Tensor) -> Tensor:
     return F.normalize(filters.flatten(1), eps=SHORTEST).view_as(filters)
-
-
-def _some_patches(pictures: Tensor, side: int, count: int, generator: torch.Generator) -> Tensor:
-    """Patches drawn at random, `(count, C, side, side)`, their mean colour taken out: what they have to say is their shape."""
-    room = len(pictures), pictures.shape[-2] - side + 1, pictures.shape[-1] - side + 1
-    places = torch.stack([torch.randint(size, (count,), generator=generator) for size in room], dim=1)
-    patches = [pictures[k, :, y : y + side, x : x + side].detach() for k, y, x in places.tolist()]
-    return torch.stack([patch - patch.mean(dim=(1, 2), keepdim=True) for patch in patches])
 
 
 def _along(filters: Tensor, a: Tensor, b: Tensor, regions: int, generator: torch.Generator) -> Tensor:

@@ -107,7 +107,7 @@ def test_the_identity_loss_has_a_gradient_in_saving_mode(context, images):
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["chained", "saving"])
 def test_stopped_and_resumed_equals_uninterrupted_to_the_bit(context, images, mode, tmp_path):
-    task = request(images, mode=mode, epochs=3, batch_size=2, w_patches=1.0, target_images=-images)
+    task = request(images, mode=mode, epochs=3, batch_size=2, w_patches=1.0, w_strokes=1.0, w_structure=1.0, target_images=-images)
     _, whole = run(context, task)
 
     saved, seen = [], []
@@ -191,6 +191,7 @@ def test_patches_of_target_images_count_where_they_have_a_weight(context, images
         ({"target_prompt": "a photo of a person"}, "are the same"),
         ({"image_weight": 0.5}, "target images"),
         ({"w_patches": 1.0}, "target images"),
+        ({"w_strokes": 1.0}, "target images"),
     ],
 )
 def test_directions_that_lead_nowhere_are_sentences(context, images, change, said):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core.methods.losses import DiffusionCLIPLoss, direction_loss, l1_loss, most_alike, pairs_loss
-from core.methods.patches import patch_distance
+from core.methods.patches import patch_distance, stroke_distance
 from core.methods.structure import structure_loss
 
 
@@ -55,13 +55,14 @@ def test_patches_of_alike_targets_alone_count(models, images):
     assert numbers["patches"] == pytest.approx(expected.item())
 
 
-def test_how_patches_are_compared_is_handed_on(models, images):
-    how = {"sizes": 1, "regions": 2, "directions": "seen"}
-    named = {f"patch_{name}": value for name, value in how.items()}
-    loss = DiffusionCLIPLoss(models["clip"], None, models["clip"].text_direction("a", "b"), 0.0, 0.0, 0.0, 1.0, targets=-images, **named)
+@pytest.mark.parametrize(("name", "of_them"), [("patches", patch_distance), ("strokes", stroke_distance)])
+def test_how_patches_and_strokes_are_compared_is_handed_on(models, images, name, of_them):
+    how = {"sizes": 1, "regions": 2}
+    named = {f"w_{name}": 1.0, **{f"patch_{key}": value for key, value in how.items()}}
+    loss = DiffusionCLIPLoss(models["clip"], None, models["clip"].text_direction("a", "b"), 0.0, 0.0, 0.0, targets=-images, **named)
     _, numbers = loss(images, loss.originals(images), torch.Generator().manual_seed(0))
-    expected = patch_distance(images, -images, torch.Generator().manual_seed(0), **how)
-    assert numbers["patches"] == pytest.approx(expected.item())
+    expected = of_them(images, -images, torch.Generator().manual_seed(0), **how)
+    assert numbers[name] == pytest.approx(expected.item())
 
 
 def test_pairs_take_both_encoders_and_leave_a_single_picture_alone(models, images):

@@ -19,9 +19,9 @@ def test_a_recipe_of_two_trainings_keeps_their_mean(tmp_path, monkeypatch):
     base = load_base(checkpoints / "base", device="cpu").state_dict()
     monkeypatch.setattr(edits, "IMAGES", 4)
     monkeypatch.setattr(edits, "TARGETS", 4)
-    seen = {"patch_directions": "seen"}
+    strokes = {"w_strokes": 3.0}
     recipe = replace(edits.RECIPES["sketch"], second={})
-    first, other = recipe, replace(recipe, settings={**recipe.settings, **seen})
+    first, other = recipe, replace(recipe, settings={**recipe.settings, **strokes})
 
     def made(tag, what):
         monkeypatch.setitem(edits.ALL, "sketch", what)
@@ -31,7 +31,7 @@ def test_a_recipe_of_two_trainings_keeps_their_mean(tmp_path, monkeypatch):
         assert (tmp_path / "cache" / "edits" / f"{tag}sketch.png").is_file()
         return load_edit(tmp_path / "edits" / f"{tag}sketch.safetensors", base)
 
-    a, b, both = made("a-", first), made("b-", other), made("both-", replace(first, second=seen))
+    a, b, both = made("a-", first), made("b-", other), made("both-", replace(first, second=strokes))
     assert a.card.note.startswith("python -m core.pretrain.edits sketch; 0.") and "mean" not in a.card.note
     assert both.card.note.startswith("python -m core.pretrain.edits sketch; the mean of 0.")
     assert set(both.card.metrics) == set(a.card.metrics) != set(), "measured anew"

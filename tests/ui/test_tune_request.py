@@ -118,6 +118,7 @@ def test_what_edit_handed_over_stands_first_among_the_samples():
         ({}, Pictures(SOURCE), "source set is empty"),
         ({"image_weight": 0.5}, Pictures(), "target set is empty"),
         ({"w_patches": 4.0}, Pictures(), "target set is empty"),
+        ({"w_strokes": 4.0}, Pictures(), "target set is empty"),
     ],
 )
 def test_what_is_missing_is_one_sentence(change, chosen, words):
