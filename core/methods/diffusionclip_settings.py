@@ -94,15 +94,15 @@ class DiffusionCLIPTune(Settings):
         0.0, "Weight of strokes", "The same for what is finer than three pixels: hatching, outlines. 0: none.", ge=0, le=1000, more=True
     )
     patch_sizes: int = setting(
-        2, "Sizes for patches", "So many sizes of the picture, each half of the one before, in which patches are compared.", ge=1, le=6,
+        2, "Sizes for patches", "So many sizes of the picture, each half of the one before, for patches and strokes.", ge=1, le=6,
         step=1, more=True,
     )  # fmt: skip
     patch_regions: int = setting(
-        1, "Regions for patches", "Patches are compared within each of so many by so many cells, for aligned faces. 1: anywhere.", ge=1,
-        le=8, step=1, more=True,
+        1, "Regions for patches", "Patches and strokes are compared within each of so many cells a side, for aligned faces. 1: anywhere.",
+        ge=1, le=8, step=1, more=True,
     )  # fmt: skip
     patch_alike: int = setting(
-        0, "Alike targets", "Each picture's patches are compared with the so many target images most like it, to CLIP. 0: with any.",
+        0, "Alike targets", "Patches and strokes are compared with the so many target images most like each picture, to CLIP. 0: with any.",
         ge=0, le=64, step=1, more=True,
     )  # fmt: skip
     w_pairs: float = setting(
