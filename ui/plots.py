@@ -11,11 +11,12 @@ from core.adaptation.classify import PHASE
 from core.adaptation.figures import COLOURS, NAMES
 
 # Mid tones: each at least 3:1 against white and against near black.
-TEAL, AMBER, VIOLET, GREY, BLUE, ROSE, MOSS = "#1f9a8f", "#c98320", "#8b74d6", "#8a8580", "#4a8bd0", "#cf6a8c", "#6b9b37"
+TEAL, AMBER, VIOLET, GREY, BLUE = "#1f9a8f", "#c98320", "#8b74d6", "#8a8580", "#4a8bd0"
+ROSE, MOSS, PLUM = "#cf6a8c", "#6b9b37", "#a864b8"
 GRID = "rgba(138, 133, 128, 0.22)"
 TERMS = {
     "loss": ("loss", TEAL), "clip": ("direction", AMBER), "l1": ("L1", VIOLET), "identity": ("identity", GREY),
-    "patches": ("patches", BLUE), "pairs": ("pairs", ROSE), "structure": ("structure", MOSS),
+    "patches": ("patches", BLUE), "pairs": ("pairs", ROSE), "structure": ("structure", MOSS), "strokes": ("strokes", PLUM),
 }  # fmt: skip
 ARM_PHASES = {arm: PHASE.format(arm) for arm in NAMES}  # of a run that trains several networks, one after the other
 SMOOTHING = 0.9  # of the exponential mean

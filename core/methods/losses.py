@@ -1,7 +1,7 @@
-"""The losses of DiffusionCLIP (Kim et al., CVPR 2022, equations 3, 8 and 9), one number an image, and three that it does not have.
+"""The losses of DiffusionCLIP (Kim et al., CVPR 2022, equations 3, 8 and 9), one number an image, and four that it does not have.
 
-Patches of target images show colours and lines that a direction is content without (core/methods/patches.py); what tells two pictures of a
-batch apart stays, as in cross-domain correspondence (Ojha et al., "Few-shot Image Generation via Cross-domain Correspondence", CVPR 2021);
+Patches and strokes of target images show what a direction is content without (core/methods/patches.py); what tells two pictures of a batch
+apart stays, as in cross-domain correspondence (Ojha et al., "Few-shot Image Generation via Cross-domain Correspondence", CVPR 2021);
 and so do the shapes of light and dark, which L1 could only keep with their colours (core/methods/structure.py).
 """
 

@@ -1,7 +1,7 @@
 """How far the light and dark of a picture have moved, whatever became of its colours, its contrast and its texture.
 
 The local normalised cross-correlation of image registration (Avants et al., "Symmetric diffeomorphic image registration with
-cross-correlation", Medical Image Analysis 12, 2008, section 2.2): within a small window only the shape of light and dark counts, not how
+cross-correlation", Medical Image Analysis 12, 2008): within a small window only the shape of light and dark counts, not how
 light, how dark or how strong it is. A dark mouth on a light face stays where it is and as it is bent, be it painted, drawn or photographed.
 With its sign, unlike there: what is light and dark the other way round is another picture.
 """

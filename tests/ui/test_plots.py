@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ui.plots import MOST_POINTS, loss_figure, smooth, thin
+from core.methods.diffusionclip_settings import DiffusionCLIPTune
+from ui.plots import MOST_POINTS, TERMS, loss_figure, smooth, thin
 
 
 def rows(count: int, **more: float) -> list[dict]:
@@ -54,3 +55,20 @@ def test_a_first_step_is_a_point_and_no_step_is_an_empty_figure():
 def test_a_comparison_shows_the_losses_of_both():
     figure = loss_figure(rows(20), "one", ("other", rows(30)))
     assert [trace.name for trace in figure.data if trace.showlegend is not False] == ["one", "other"]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb (WCAG 2.2)."""
+    channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_weight_of_the_loss_has_a_curve_of_its_own_that_stands_on_light_and_on_dark() -> None:
+    weighed = {name.removeprefix("w_") for name in DiffusionCLIPTune.model_fields if name.startswith("w_")}
+    assert {"identity" if name == "id" else name for name in weighed} == TERMS.keys() - {"loss"}
+    colours = [colour for _, colour in TERMS.values()]
+    assert len(set(colours)) == len(colours)
+    for colour in colours:
+        assert 1.05 / (luminance(colour) + 0.05) >= 3.0, f"{colour} on white"
+        assert (luminance(colour) + 0.05) / (luminance("#131210") + 0.05) >= 3.0, f"{colour} on near black"
