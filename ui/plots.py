@@ -27,6 +27,7 @@ MOST_POINTS = 600  # a curve; more are thinned, or a night's training would send
 def loss_figure(rows: Iterable[dict[str, Any]], run: str, other: tuple[str, Iterable[dict[str, Any]]] | None = None) -> go.Figure:
     """Loss curves of a run: raw and faint, smoothed and strong; with `other` (name, rows) only the losses of both, for comparison.
 
+    Terms before weighting may be a thousandth of their sum, so they have an axis of their own, on the right.
     rows: those of stats.jsonl. A run of several networks has a curve for each arm and seed. The zoom stays as long as `run` is the same.
     """
     figure = go.Figure()
@@ -89,19 +90,21 @@ def _add_networks(figure: go.Figure, rows: list[dict[str, Any]], name: str, colo
 
 
 def _add_curve(figure: go.Figure, points: list[tuple[int, float]], name: str, colour: str, strong: bool, named: bool = True) -> None:
+    """strong: a loss, read on the left; else a term of one, on the right."""
     if not points:
         return
+    axis = "y" if strong else "y2"
     steps, values = zip(*points, strict=True)
     width = 2.5 if strong else 1.5
     line = {"color": colour, "width": width}
     if len(points) >= FEW:
         raw = thin(points)
         figure.add_scatter(x=[x for x, _ in raw], y=[y for _, y in raw], line={"color": colour, "width": 1}, opacity=0.25, hoverinfo="skip",
-                           mode="lines", showlegend=False, legendgroup=name)  # fmt: skip
+                           mode="lines", showlegend=False, legendgroup=name, yaxis=axis)  # fmt: skip
         points = thin(list(zip(steps, smooth(values), strict=True)))
     mode = "lines" if len(points) > 1 else "markers"
     figure.add_scatter(x=[x for x, _ in points], y=[y for _, y in points], name=name, line=line, mode=mode, marker={"color": colour},
-                       showlegend=named, legendgroup=name, hovertemplate="%{y:.4g}")  # fmt: skip
+                       showlegend=named, legendgroup=name, hovertemplate="%{y:.4g}", yaxis=axis)  # fmt: skip
 
 
 def _styled(figure: go.Figure, run: str, x_title: str = "update") -> go.Figure:
@@ -115,6 +118,8 @@ def _styled(figure: go.Figure, run: str, x_title: str = "update") -> go.Figure:
         font={"family": "system-ui, sans-serif", "color": GREY, "size": 13},
         xaxis={**axis, "showgrid": False, "title": {"text": x_title, "font": {"size": 12}}, "rangemode": "tozero"},
         yaxis={**axis, "nticks": 5, "rangemode": "tozero"},
+        yaxis2={**axis, "nticks": 5, "rangemode": "tozero", "overlaying": "y", "side": "right", "showgrid": False,
+                "title": {"text": "terms", "font": {"size": 12}}},  # fmt: skip
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         showlegend=True,
         hovermode="x unified",

@@ -72,3 +72,10 @@ def test_every_weight_of_the_loss_has_a_curve_of_its_own_that_stands_on_light_an
     for colour in colours:
         assert 1.05 / (luminance(colour) + 0.05) >= 3.0, f"{colour} on white"
         assert (luminance(colour) + 0.05) / (luminance("#131210") + 0.05) >= 3.0, f"{colour} on near black"
+
+
+def test_terms_have_an_axis_of_their_own_and_losses_that_are_compared_share_one() -> None:
+    rows = [{"phase": "train", "step": k, "loss": 60.0, "clip": 0.02} for k in range(20)]
+    axes = {curve.name: curve.yaxis for curve in loss_figure(rows, "run").data}
+    assert axes["loss"] == "y" and axes["direction"] == "y2"
+    assert {curve.yaxis for curve in loss_figure(rows, "run", ("other", rows)).data} == {"y"}
