@@ -118,8 +118,6 @@ def _styled(figure: go.Figure, run: str, x_title: str = "update") -> go.Figure:
         font={"family": "system-ui, sans-serif", "color": GREY, "size": 13},
         xaxis={**axis, "showgrid": False, "title": {"text": x_title, "font": {"size": 12}}, "rangemode": "tozero"},
         yaxis={**axis, "nticks": 5, "rangemode": "tozero"},
-        yaxis2={**axis, "nticks": 5, "rangemode": "tozero", "overlaying": "y", "side": "right", "showgrid": False,
-                "title": {"text": "terms", "font": {"size": 12}}},  # fmt: skip
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         showlegend=True,
         hovermode="x unified",
@@ -127,4 +125,7 @@ def _styled(figure: go.Figure, run: str, x_title: str = "update") -> go.Figure:
         height=280,
         margin={"l": 44, "r": 12, "t": 34, "b": 40},
     )
+    if any(curve.yaxis == "y2" for curve in figure.data):
+        right = {"overlaying": "y", "side": "right", "showgrid": False, "title": {"text": "terms", "font": {"size": 12}}}
+        figure.update_layout(yaxis2={**axis, "nticks": 5, "rangemode": "tozero", **right})
     return figure

@@ -78,4 +78,5 @@ def test_terms_have_an_axis_of_their_own_and_losses_that_are_compared_share_one(
     rows = [{"phase": "train", "step": k, "loss": 60.0, "clip": 0.02} for k in range(20)]
     axes = {curve.name: curve.yaxis for curve in loss_figure(rows, "run").data}
     assert axes["loss"] == "y" and axes["direction"] == "y2"
-    assert {curve.yaxis for curve in loss_figure(rows, "run", ("other", rows)).data} == {"y"}
+    compared = loss_figure(rows, "run", ("other", rows))
+    assert {curve.yaxis for curve in compared.data} == {"y"} and compared.layout.yaxis2.side is None
