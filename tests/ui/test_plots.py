@@ -79,4 +79,4 @@ def test_terms_have_an_axis_of_their_own_and_losses_that_are_compared_share_one(
     axes = {curve.name: curve.yaxis for curve in loss_figure(rows, "run").data}
     assert axes["loss"] == "y" and axes["direction"] == "y2"
     compared = loss_figure(rows, "run", ("other", rows))
-    assert {curve.yaxis for curve in compared.data} == {"y"} and compared.layout.yaxis2.side is None
+    assert {curve.yaxis for curve in compared.data} == {"y"} and "yaxis2" not in compared.layout
