@@ -70,7 +70,7 @@ def style_recipe(title: str, domain: str, second: dict[str, Any] | None = None, 
 
 
 RECIPES = {
-    # Strokes alone bend mouths as sketches have them, structure alone keeps a photograph's colours: both together, and much of both.
+    # Strokes alone bend mouths as sketches have them, structure alone keeps the photograph: both together, and much of both.
     "sketch": style_recipe(
         "Pencil sketch", "sketch", epochs=20, learning_rate=1.5e-4, learning_rate_growth=0.88, w_patches=80, w_strokes=80, w_structure=18,
         w_pairs=4, patch_regions=8, patch_alike=2, second={"w_patches": 54, "w_strokes": 54, "w_structure": 12},
